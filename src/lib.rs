@@ -1,1 +1,26 @@
-//! khd.
+//! khd: Kafka HA drills. Brings up a real Kafka cluster, breaks it, and proves what survived.
+//!
+//! Data flows one way, and a module uses only those above it in this list; [`cli`] alone composes them.
+
+pub mod error;
+
+pub mod settings;
+pub mod topology;
+
+pub mod compose;
+pub mod timeline;
+
+pub mod engine;
+pub mod kafka;
+
+pub mod workload;
+
+pub mod faults;
+pub mod observe;
+
+pub mod drill;
+pub mod verdicts;
+
+pub mod report;
+
+pub mod cli;

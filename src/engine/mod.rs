@@ -1,0 +1,204 @@
+//! What makes a topology real.
+//!
+//! [`Engine`] is a row of small verbs over one Compose project; [`docker`] implements it with bollard.
+//! [`converge`] plans and carries out how a project becomes what its Compose file says, [`images`] obtains images
+//! (local → pull → build), [`preflight`] refuses before anything is created. All three work on the trait, so they
+//! are tested against [`fake`] as well as on Docker. Nothing here or above assumes that there is one machine.
+
+pub mod converge;
+pub mod docker;
+pub mod fake;
+pub mod images;
+pub mod preflight;
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use ipnet::Ipv4Net;
+
+use crate::compose::model::{ComposeFile, Network};
+
+/// The verbs that khd needs of a container engine.
+///
+/// Errors name the operation and the object. An engine that cannot be reached is an
+/// [`Expected`](crate::error::Expected) failure of the environment.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// What the engine says of itself.
+    async fn info(&self) -> anyhow::Result<EngineInfo>;
+
+    /// Everything that carries the project's label.
+    async fn project(&self, project: &str) -> anyhow::Result<Project>;
+    /// Subnets of all networks of the engine, with the network's name and project.
+    async fn subnets(&self) -> anyhow::Result<Vec<TakenSubnet>>;
+
+    /// Creates a network of the project.
+    async fn create_network(&self, project: &str, key: &str, network: &Network) -> anyhow::Result<()>;
+    /// Removes a network. One that is gone already is fine.
+    async fn remove_network(&self, name: &str) -> anyhow::Result<()>;
+    /// Creates a named volume of the project.
+    async fn create_volume(&self, project: &str, key: &str) -> anyhow::Result<()>;
+    /// Removes a volume. One that is gone already is fine.
+    async fn remove_volume(&self, name: &str) -> anyhow::Result<()>;
+
+    /// Creates, but does not start, the container of a service, with its configs in place.
+    async fn create_container(&self, file: &ComposeFile, service: &str, number: u32) -> anyhow::Result<()>;
+    /// Starts a container. One that runs already is fine.
+    async fn start(&self, container: &str) -> anyhow::Result<()>;
+    /// Stops a container with SIGTERM, and with SIGKILL after its grace period. One that is stopped already is fine.
+    async fn stop(&self, container: &str) -> anyhow::Result<()>;
+    /// Kills a container with SIGKILL. One that is stopped already is fine.
+    async fn kill(&self, container: &str) -> anyhow::Result<()>;
+    /// Removes a container by force, with its anonymous volumes. One that is gone already is fine.
+    async fn remove_container(&self, container: &str) -> anyhow::Result<()>;
+    /// A container's output, oldest first; with `follow` it goes on until the container stops.
+    fn logs(&self, container: &str, options: LogOptions) -> BoxStream<'static, anyhow::Result<LogLine>>;
+    /// All files of a volume of the project, by path relative to its root.
+    ///
+    /// Works when no container runs: the volume is read through a helper container that is never started.
+    async fn read_volume(&self, project: &str, key: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, Bytes>>;
+
+    /// An image that is there, or nothing.
+    async fn image(&self, reference: &str) -> anyhow::Result<Option<Image>>;
+    /// Pulls an image.
+    async fn pull(&self, reference: &str, progress: &Progress) -> anyhow::Result<()>;
+    /// Builds an image from a tar of its context.
+    async fn build(&self, build: Build, progress: &Progress) -> anyhow::Result<()>;
+    /// Makes an image of a root file system as a tar file on the host.
+    async fn import(&self, reference: &str, root_file_system: &std::path::Path) -> anyhow::Result<()>;
+}
+
+/// What the engine says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Version, such as `20.10.24`.
+    pub version: String,
+    /// Version of the API that was agreed on.
+    pub api_version: String,
+    /// Memory of its machine, in bytes.
+    pub memory: u64,
+    /// Free disk where it keeps its data, in bytes; unknown when the engine is on another machine.
+    pub free_disk: Option<u64>,
+    /// Memory that new processes can get, in bytes; unknown when the engine is on another machine.
+    pub available_memory: Option<u64>,
+    /// Whether the engine runs on this machine, so that loopback ports can be tried.
+    pub local: bool,
+}
+
+/// Everything that carries a project's label.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Project {
+    /// Containers of services.
+    pub containers: Vec<Container>,
+    /// Names of other containers, such as helpers.
+    pub helpers: Vec<String>,
+    /// Names of networks, by key.
+    pub networks: BTreeMap<String, String>,
+    /// Names of volumes, by key.
+    pub volumes: BTreeMap<String, String>,
+}
+
+/// A container of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    /// Name: `<project>-<service>-<number>`.
+    pub name: String,
+    /// Its service.
+    pub service: String,
+    /// Its number within the service, from 1.
+    pub number: u32,
+    /// State in Docker's words: `created`, `running`, `paused`, `exited`, `dead` …
+    pub state: String,
+    /// Health in Docker's words, where it has a healthcheck: `starting`, `healthy`, `unhealthy`.
+    pub health: Option<String>,
+    /// Docker's line about it: `Up 3 minutes (healthy)`, `Exited (143) 2 seconds ago`.
+    pub status: String,
+    /// Image reference that it was created from.
+    pub image: String,
+    /// Id of the image it was created from.
+    pub image_id: String,
+    /// Label `com.docker.compose.config-hash`.
+    pub config_hash: String,
+    /// Published ports, as `127.0.0.1:19092->9092/tcp`.
+    pub ports: Vec<String>,
+    /// Its address in the lab, while it runs.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// A subnet that a network of the engine holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenSubnet {
+    /// Name of the network.
+    pub network: String,
+    /// The Compose project it belongs to, if any.
+    pub project: Option<String>,
+    /// The subnet.
+    pub subnet: Ipv4Net,
+}
+
+/// Which part of a container's output to read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LogOptions {
+    /// Go on until the container stops.
+    pub follow: bool,
+    /// Only the last lines.
+    pub tail: Option<u32>,
+    /// Only from this moment on.
+    pub since: Option<jiff::Timestamp>,
+}
+
+/// A line of a container's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// When the engine got it.
+    pub at: Option<jiff::Timestamp>,
+    /// The line, without its line feed.
+    pub text: String,
+}
+
+/// An image that is there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// Its id.
+    pub id: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// An image to be built.
+#[derive(Debug, Clone)]
+pub struct Build {
+    /// The reference it gets.
+    pub reference: String,
+    /// A tar of the context, with its `Dockerfile` at the root.
+    pub context: Bytes,
+    /// Build arguments.
+    pub args: BTreeMap<String, String>,
+    /// Labels it gets.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Something that long work is doing, for whoever shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What it is about: a container, network, volume, or image.
+    pub object: String,
+    /// What is being done or is done: `creating`, `created`, `starting`, `started` …, or a line of a build.
+    pub action: String,
+    /// Whether this object needs nothing more.
+    pub done: bool,
+    /// How long it has taken, when done.
+    pub took: Option<Duration>,
+}
+
+/// Where steps are sent. Nobody listening is fine.
+pub type Progress = tokio::sync::mpsc::UnboundedSender<Step>;

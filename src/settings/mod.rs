@@ -1,0 +1,307 @@
+//! What the user wants, checked once: defaults, `khd.yaml`, `KHD_*` and flags become one [`Settings`].
+//!
+//! Nothing downstream sees raw flags, files or variables. [`load`](load::load) merges the sources and remembers
+//! where each value came from; [`check`](check::check) refuses what cannot work, before anything is touched.
+
+pub mod check;
+pub mod duration;
+pub mod load;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+/// Properties of a broker, a ZooKeeper server or a client, by their own names.
+pub type Properties = IndexMap<String, String>;
+
+/// All of khd's settings, each with a default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Name of the Compose project: the prefix of every container, network and volume.
+    pub project: String,
+    /// Which images the services run.
+    pub images: Images,
+    /// What happens to the data of brokers and ZooKeeper servers on `khd down`.
+    pub data: Data,
+    /// The lab's own network.
+    pub network: Network,
+    /// Ports published on the host.
+    pub ports: Ports,
+    /// The ZooKeeper servers.
+    pub zookeeper: Servers,
+    /// The Kafka brokers.
+    pub kafka: Servers,
+    /// The topics that producers write and consumers read.
+    pub topics: Topics,
+    /// The producers.
+    pub producer: Producer,
+    /// The consumers.
+    pub consumer: Consumer,
+    /// Limits that verdicts are judged by.
+    pub limits: Limits,
+}
+
+/// A set of images, or each image by its own name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Images {
+    /// One word for all: `khd` or `confluent`.
+    Set(ImageSet),
+    /// Image references by service kind; what is missing comes from khd's own recipes.
+    Each(EachImage),
+}
+
+/// A named set of images for Kafka and ZooKeeper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImageSet {
+    /// khd's own recipes: Apache Kafka and its ZooKeeper on Debian.
+    Khd,
+    /// Confluent's cp-kafka and cp-zookeeper.
+    Confluent,
+}
+
+/// Image references by service kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct EachImage {
+    /// Image of the ZooKeeper servers.
+    pub zookeeper: Option<String>,
+    /// Image of the brokers.
+    pub kafka: Option<String>,
+    /// Image of producers and consumers.
+    pub khd: Option<String>,
+}
+
+/// What becomes of the data when the lab goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Data {
+    /// Volumes are removed with the lab.
+    Discard,
+    /// Volumes stay, and the next `khd up` finds them.
+    Keep,
+}
+
+/// The lab's network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Network {
+    /// Subnet of the lab; the lower half holds fixed addresses, the upper half all others.
+    pub subnet: Ipv4Net,
+}
+
+/// Ports published on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ports {
+    /// Host address to which ports are bound, and under which brokers advertise themselves to the host.
+    pub bind: IpAddr,
+    /// Added to every published port, so that labs can run side by side.
+    pub offset: u16,
+}
+
+/// A row of like servers: brokers, or ZooKeeper servers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Servers {
+    /// How many there are, 1 to 5.
+    pub servers: u16,
+    /// Client ports, one for each server; empty means the demo's (12181 … or 19092 …).
+    pub ports: Vec<u16>,
+    /// Java heap of each, as the JVM writes it: `256m`.
+    pub heap: String,
+    /// Memory limit of each container, as Compose writes it: `512m`.
+    pub memory: String,
+    /// Properties by their own names, put over khd's.
+    pub properties: Properties,
+}
+
+/// The topics of the workload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Topics {
+    /// Names of the topics.
+    pub names: Vec<String>,
+    /// Partitions of each topic.
+    pub partitions: i32,
+    /// Replicas of each partition; by default min(3, brokers).
+    pub replication_factor: Option<i16>,
+    /// `min.insync.replicas`; by default min(2, replication factor).
+    pub min_insync_replicas: Option<i16>,
+}
+
+/// The producers of the lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Producer {
+    /// How many producers `khd up` starts.
+    pub replicas: u16,
+    /// Time between two messages of one producer; zero is flat out.
+    #[serde(with = "duration")]
+    pub delay: Duration,
+    /// Size of a message's value in bytes; values are padded up to it.
+    pub size: usize,
+    /// When the leader acknowledges a write.
+    pub acks: Acks,
+    /// Whether the broker drops what a retry sent twice; needs `acks: all`, and follows it when not set.
+    pub idempotence: Option<bool>,
+    /// librdkafka properties by their own names, put over khd's.
+    pub properties: Properties,
+}
+
+/// When a leader acknowledges a write, in Kafka's own terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+pub enum Acks {
+    /// When every in-sync replica has it.
+    #[serde(rename = "all")]
+    All,
+    /// When the leader has it.
+    #[serde(rename = "1")]
+    #[value(name = "1")]
+    One,
+    /// Never: the producer does not wait.
+    #[serde(rename = "0")]
+    #[value(name = "0")]
+    Zero,
+}
+
+impl Acks {
+    /// The word Kafka and Compose know it by.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::One => "1",
+            Self::Zero => "0",
+        }
+    }
+}
+
+/// The consumers of the lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Consumer {
+    /// How many consumers `khd up` starts.
+    pub replicas: u16,
+    /// The consumer group.
+    pub group: String,
+    /// How partitions are dealt out among the group's members.
+    pub assignment: Assignment,
+    /// Whether members keep their place in the group over a restart (`group.instance.id`).
+    pub static_membership: bool,
+    /// librdkafka properties by their own names, put over khd's.
+    pub properties: Properties,
+}
+
+/// The group's assignment strategy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Assignment {
+    /// Incremental rebalances: only partitions that move are revoked (`cooperative-sticky`).
+    Cooperative,
+    /// Every rebalance revokes everything first (`range,roundrobin`).
+    Eager,
+}
+
+impl Assignment {
+    /// The value of librdkafka's `partition.assignment.strategy`.
+    pub fn strategy(self) -> &'static str {
+        match self {
+            Self::Cooperative => "cooperative-sticky",
+            Self::Eager => "range,roundrobin",
+        }
+    }
+}
+
+/// Limits that verdicts are judged by. Each has a default that follows from the lab.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Limits {
+    /// Longest time without an acknowledgement or a delivery on a partition;
+    /// by default `zookeeper.session.timeout.ms` + 10 s.
+    #[serde(with = "duration::option")]
+    pub gap: Option<Duration>,
+    /// Longest time until no partition is led by a stopped broker; by default `zookeeper.session.timeout.ms` + 5 s.
+    #[serde(with = "duration::option")]
+    pub leaders_moved: Option<Duration>,
+    /// Fewest acknowledgements, and fewest deliveries, while the fault is in place; by default 1.
+    pub progress: Option<u64>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            project: "khd".into(),
+            images: Images::Set(ImageSet::Khd),
+            data: Data::Discard,
+            network: Network {
+                subnet: Ipv4Net::new_assert(std::net::Ipv4Addr::new(172, 25, 0, 0), 24),
+            },
+            ports: Ports {
+                bind: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
+                offset: 0,
+            },
+            zookeeper: Servers {
+                servers: 3,
+                ports: Vec::new(),
+                heap: "256m".into(),
+                memory: "512m".into(),
+                properties: Properties::new(),
+            },
+            kafka: Servers {
+                servers: 3,
+                ports: Vec::new(),
+                heap: "512m".into(),
+                memory: "1g".into(),
+                properties: Properties::new(),
+            },
+            topics: Topics {
+                names: (1..=5).map(|n| format!("test-{n}")).collect(),
+                partitions: 6,
+                replication_factor: None,
+                min_insync_replicas: None,
+            },
+            producer: Producer {
+                replicas: 1,
+                delay: Duration::from_millis(10),
+                size: 0,
+                acks: Acks::All,
+                idempotence: None,
+                properties: Properties::new(),
+            },
+            consumer: Consumer {
+                replicas: 1,
+                group: "test".into(),
+                assignment: Assignment::Cooperative,
+                static_membership: false,
+                properties: Properties::new(),
+            },
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Replicas of each partition: as set, otherwise min(3, brokers).
+    pub fn replication_factor(&self) -> i16 {
+        self.topics
+            .replication_factor
+            .unwrap_or(self.kafka.servers.min(3) as i16)
+    }
+
+    /// `min.insync.replicas`: as set, otherwise min(2, replication factor).
+    pub fn min_insync_replicas(&self) -> i16 {
+        self.topics
+            .min_insync_replicas
+            .unwrap_or(self.replication_factor().min(2))
+    }
+
+    /// Whether producers are idempotent: as set, otherwise just when `acks` is `all`.
+    pub fn idempotence(&self) -> bool {
+        self.producer.idempotence.unwrap_or(self.producer.acks == Acks::All)
+    }
+}

@@ -1,0 +1,201 @@
+//! The events of a run. Each is one line of `timeline.jsonl`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::topology::Expectation;
+
+/// Version of the timeline's format; readers refuse what they do not know.
+pub const SCHEMA: u32 = 1;
+
+/// Something that happened, when, and who says so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Wall-clock time.
+    pub wall: Timestamp,
+    /// Milliseconds since the run started, by a clock that never steps.
+    pub elapsed_ms: u64,
+    /// Who says so: `khd`, `engine`, or the service that was asked, such as `kafka1`.
+    pub source: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// A topic and one of its partitions.
+pub type TopicPartition = (String, i32);
+
+/// What happened. Facts about brokers carry, in [`Event::source`], the broker that was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Kind {
+    /// A run began. Always the first event.
+    RunStarted {
+        /// Version of this format.
+        schema: u32,
+        /// Version of khd.
+        khd: String,
+        /// The command, as typed.
+        command: String,
+        /// What must be true of the lab.
+        expectation: Expectation,
+        /// Limits that the verdicts are judged by.
+        limits: EffectiveLimits,
+    },
+    /// A phase began.
+    PhaseStarted {
+        /// Its name, such as `recover`.
+        phase: String,
+    },
+    /// A phase ended.
+    PhaseEnded {
+        /// Its name.
+        phase: String,
+        /// Whether what it waited for came true.
+        ok: bool,
+        /// What it last saw, when it did not.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lacking: Vec<String>,
+    },
+    /// A fault is about to be injected; everything after this may show its effect.
+    FaultInjected {
+        /// Its kind, such as `stop`.
+        fault: String,
+        /// The service it hits.
+        target: String,
+    },
+    /// The fault took effect, and this is the proof.
+    FaultEffective {
+        /// Its kind.
+        fault: String,
+        /// The service it hit.
+        target: String,
+        /// What showed it.
+        proof: String,
+    },
+    /// The fault is about to be undone.
+    FaultUndone {
+        /// Its kind.
+        fault: String,
+        /// The service it hit.
+        target: String,
+    },
+    /// A broker began to answer.
+    BrokerAnswers,
+    /// A broker ceased to answer.
+    BrokerSilent {
+        /// The error of the last attempt.
+        error: String,
+    },
+    /// Whom a broker names as controller, and which brokers it knows.
+    Cluster {
+        /// The controller it names; −1 for none.
+        controller: i32,
+        /// The brokers it lists.
+        brokers: BTreeSet<i32>,
+    },
+    /// What a broker says of a partition, whenever that changed.
+    Partition {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The leader; −1 for none.
+        leader: i32,
+        /// The leader's epoch; −1 where unknown.
+        leader_epoch: i32,
+        /// Replicas, the preferred leader first.
+        replicas: Vec<i32>,
+        /// In-sync replicas.
+        isr: BTreeSet<i32>,
+    },
+    /// The group as its coordinator describes it. The source is the coordinator.
+    Group {
+        /// The group.
+        group: String,
+        /// Its state in Kafka's words: `Stable`, `PreparingRebalance` …
+        state: String,
+        /// Its members.
+        members: Vec<Member>,
+    },
+    /// The broker that coordinated the group no longer does.
+    CoordinatorLost {
+        /// The group.
+        group: String,
+    },
+    /// How far topics and the group have come, summed over partitions.
+    Offsets {
+        /// Sum of the log end offsets of all partitions.
+        end: i64,
+        /// Sum of the group's committed offsets.
+        committed: i64,
+        /// Partitions with an end offset behind these sums.
+        partitions: u32,
+    },
+    /// The controller as ZooKeeper holds it.
+    ControllerElected {
+        /// The broker in `/controller`.
+        controller: i32,
+        /// `/controller_epoch`: grows by one with each election.
+        epoch: i32,
+    },
+    /// A ZooKeeper server's mode, or why it does not serve.
+    ZooKeeper {
+        /// `leader`, `follower` or `standalone`.
+        mode: Option<String>,
+        /// What went wrong, when it gave no mode.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    /// A container's state as the engine tells it. The source is the engine.
+    Container {
+        /// Its service.
+        service: String,
+        /// Its number within the service.
+        number: u32,
+        /// `running`, `exited`, `paused` …, or `removed`.
+        state: String,
+        /// Exit code, where it exited.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i64>,
+    },
+    /// Sends begun before this moment are judged; the end offsets were taken after it.
+    Cut,
+    /// Something went wrong that does not end the run.
+    Warning {
+        /// What.
+        message: String,
+    },
+    /// The run ended. Missing when khd was killed.
+    RunEnded {
+        /// How: `done`, `interrupted`, or the error.
+        outcome: String,
+    },
+}
+
+/// A member of a group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Kafka's id of the member.
+    pub id: String,
+    /// Its `client.id`.
+    pub client: String,
+    /// Host it connects from.
+    pub host: String,
+    /// Partitions assigned to it, by topic.
+    pub assigned: BTreeMap<String, BTreeSet<i32>>,
+}
+
+/// Limits as they hold for one run: set by the user, or derived from the lab.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct EffectiveLimits {
+    /// Longest gap, in milliseconds.
+    pub gap_ms: u64,
+    /// Longest time until no partition is led by the stopped broker, in milliseconds.
+    pub leaders_moved_ms: u64,
+    /// Fewest acknowledgements and deliveries while the fault is in place.
+    pub progress: u64,
+}

@@ -1,0 +1,213 @@
+//! What is known of the lab at one moment: the fold of all events so far.
+//!
+//! Facts are kept by the broker that told them, because brokers differ: one that was cut off goes on naming itself
+//! leader. [`View::told`] picks, for a partition, the newest fact (by leader epoch) among brokers that are to be believed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::timeline::event::{Event, Kind, Member, TopicPartition};
+use crate::topology::Expectation;
+
+/// What is known of the lab.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct View {
+    /// What each broker that was ever asked says, by broker id.
+    pub brokers: BTreeMap<i32, BrokerView>,
+    /// Mode of each ZooKeeper server that serves.
+    pub zookeepers: BTreeMap<String, Option<String>>,
+    /// Controller and controller epoch as ZooKeeper holds them.
+    pub controller: Option<(i32, i32)>,
+    /// The group as its coordinator describes it.
+    pub group: Option<GroupView>,
+    /// Sums of end offsets and committed offsets.
+    pub offsets: Option<OffsetsView>,
+    /// State of each container, by service and number.
+    pub containers: BTreeMap<(String, u32), String>,
+    /// Services hit by a fault that is in place.
+    pub faulted: BTreeSet<String>,
+    /// Milliseconds since the start, of the last event folded in.
+    pub elapsed_ms: u64,
+    expectation: Option<Expectation>,
+}
+
+/// What one broker says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct BrokerView {
+    /// Whether it answers.
+    pub answers: bool,
+    /// The error of the last attempt, when it does not.
+    pub error: Option<String>,
+    /// The controller it names.
+    pub controller: Option<i32>,
+    /// The brokers it lists.
+    pub lists: BTreeSet<i32>,
+    /// What it says of each partition.
+    pub partitions: BTreeMap<TopicPartition, PartitionView>,
+}
+
+/// What a broker says of a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionView {
+    /// The leader; −1 for none.
+    pub leader: i32,
+    /// The leader's epoch.
+    pub leader_epoch: i32,
+    /// Replicas, the preferred leader first.
+    pub replicas: Vec<i32>,
+    /// In-sync replicas.
+    pub isr: BTreeSet<i32>,
+}
+
+/// The group as its coordinator describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupView {
+    /// Broker id of the coordinator.
+    pub coordinator: i32,
+    /// State in Kafka's words.
+    pub state: String,
+    /// The members.
+    pub members: Vec<Member>,
+}
+
+/// Sums over partitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OffsetsView {
+    /// Log end offsets.
+    pub end: i64,
+    /// Committed offsets.
+    pub committed: i64,
+    /// Partitions behind these sums.
+    pub partitions: u32,
+}
+
+impl View {
+    /// Folds one event in.
+    pub fn apply(&mut self, event: &Event) {
+        self.elapsed_ms = event.elapsed_ms;
+        match &event.kind {
+            Kind::RunStarted { expectation, .. } => self.expectation = Some(expectation.clone()),
+            Kind::FaultInjected { target, .. } => {
+                self.faulted.insert(target.clone());
+            }
+            Kind::FaultUndone { target, .. } => {
+                self.faulted.remove(target);
+            }
+            Kind::ControllerElected { controller, epoch } => {
+                self.controller = Some((*controller, *epoch));
+            }
+            Kind::ZooKeeper { mode, .. } => {
+                self.zookeepers.insert(event.source.clone(), mode.clone());
+            }
+            Kind::Container {
+                service, number, state, ..
+            } => {
+                let key = (service.clone(), *number);
+                if state == "removed" {
+                    self.containers.remove(&key);
+                } else {
+                    self.containers.insert(key, state.clone());
+                }
+            }
+            Kind::Offsets {
+                end,
+                committed,
+                partitions,
+            } => {
+                self.offsets = Some(OffsetsView {
+                    end: *end,
+                    committed: *committed,
+                    partitions: *partitions,
+                });
+            }
+            Kind::BrokerAnswers
+            | Kind::BrokerSilent { .. }
+            | Kind::Cluster { .. }
+            | Kind::Partition { .. }
+            | Kind::Group { .. }
+            | Kind::CoordinatorLost { .. } => {
+                let asked = self.expectation.as_ref().and_then(|e| e.broker_id(&event.source));
+                if let Some(id) = asked {
+                    self.apply_broker(id, &event.kind);
+                }
+            }
+            Kind::PhaseStarted { .. }
+            | Kind::PhaseEnded { .. }
+            | Kind::FaultEffective { .. }
+            | Kind::Cut
+            | Kind::Warning { .. }
+            | Kind::RunEnded { .. } => {}
+        }
+    }
+
+    fn apply_broker(&mut self, id: i32, kind: &Kind) {
+        let broker = self.brokers.entry(id).or_default();
+        match kind {
+            Kind::BrokerAnswers => {
+                broker.answers = true;
+                broker.error = None;
+            }
+            Kind::BrokerSilent { error } => {
+                // What it said before it fell silent is no longer known to be so.
+                *broker = BrokerView {
+                    error: Some(error.clone()),
+                    ..BrokerView::default()
+                };
+            }
+            Kind::Cluster { controller, brokers } => {
+                broker.controller = Some(*controller);
+                broker.lists = brokers.clone();
+            }
+            Kind::Partition {
+                topic,
+                partition,
+                leader,
+                leader_epoch,
+                replicas,
+                isr,
+            } => {
+                broker.partitions.insert(
+                    (topic.clone(), *partition),
+                    PartitionView {
+                        leader: *leader,
+                        leader_epoch: *leader_epoch,
+                        replicas: replicas.clone(),
+                        isr: isr.clone(),
+                    },
+                );
+            }
+            Kind::Group { state, members, .. } => {
+                self.group = Some(GroupView {
+                    coordinator: id,
+                    state: state.clone(),
+                    members: members.clone(),
+                });
+            }
+            Kind::CoordinatorLost { .. } => {
+                if self.group.as_ref().is_some_and(|group| group.coordinator == id) {
+                    self.group = None;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Brokers whose word counts: they answer, and no fault of khd's is on them.
+    pub fn witnesses(&self) -> impl Iterator<Item = (i32, &BrokerView)> {
+        let faulted: BTreeSet<i32> = self
+            .expectation
+            .iter()
+            .flat_map(|e| self.faulted.iter().filter_map(|service| e.broker_id(service)))
+            .collect();
+        self.brokers
+            .iter()
+            .filter(move |(id, broker)| broker.answers && !faulted.contains(id))
+            .map(|(id, broker)| (*id, broker))
+    }
+
+    /// The newest fact about a partition that any witness tells.
+    pub fn told(&self, partition: &TopicPartition) -> Option<&PartitionView> {
+        self.witnesses()
+            .filter_map(|(_, broker)| broker.partitions.get(partition))
+            .max_by_key(|fact| fact.leader_epoch)
+    }
+}

@@ -1,0 +1,315 @@
+//! The lab before anything runs: which servers there are, where they listen, what the workload is.
+//!
+//! [`Topology::of`] is pure: settings go in, and what `compose` renders, what `observe` watches and what the checks
+//! expect all come from the result. Monitoring will be one more field here and one more function in `compose`.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::settings::{Properties, Settings};
+
+/// A lab, described.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Topology {
+    /// The Compose project.
+    pub project: String,
+    /// The lab's subnet.
+    pub subnet: Ipv4Net,
+    /// The part of the subnet for containers without a fixed address.
+    pub dynamic_range: Ipv4Net,
+    /// ZooKeeper servers, in order of their ids.
+    pub zookeepers: Vec<ZooKeeper>,
+    /// Brokers, in order of their ids.
+    pub brokers: Vec<Broker>,
+    /// What the workload reads and writes.
+    pub workload: Workload,
+    /// The host address that ports are bound to.
+    pub bind: IpAddr,
+}
+
+/// One ZooKeeper server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZooKeeper {
+    /// Its id in the ensemble, from 1.
+    pub id: i32,
+    /// Its service: `zookeeper1`.
+    pub service: String,
+    /// Its fixed address.
+    pub address: Ipv4Addr,
+    /// Port for clients, inside the lab.
+    pub client_port: u16,
+    /// Port for followers, and port for elections.
+    pub peer_ports: (u16, u16),
+    /// Client port as published on the host.
+    pub published: SocketAddr,
+}
+
+/// One broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// `broker.id`, from 1.
+    pub id: i32,
+    /// Its service: `kafka1`.
+    pub service: String,
+    /// Its fixed address.
+    pub address: Ipv4Addr,
+    /// Port of the listener for containers, advertised under the service's name.
+    pub internal_port: u16,
+    /// The listener for the host, as advertised and published.
+    pub published: SocketAddr,
+}
+
+/// Topics and the group of the workload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Workload {
+    /// Names of the topics.
+    pub topics: Vec<String>,
+    /// Partitions of each.
+    pub partitions: i32,
+    /// Replicas of each partition.
+    pub replication_factor: i16,
+    /// `min.insync.replicas` of each topic.
+    pub min_insync_replicas: i16,
+    /// The consumer group.
+    pub group: String,
+    /// How many producers run.
+    pub producers: u16,
+    /// How many consumers run.
+    pub consumers: u16,
+}
+
+/// Container port of each broker's listener for the host.
+pub const HOST_LISTENER_PORT: u16 = 9092;
+/// JMX port of each broker and its demo: 9999, inside the lab only.
+pub const JMX_PORT: u16 = 9999;
+/// Service of the producers.
+pub const PRODUCER: &str = "producer";
+/// Service of the consumers.
+pub const CONSUMER: &str = "consumer";
+/// `zookeeper.session.timeout.ms` where the settings do not name another: Kafka's own default.
+pub const ZOOKEEPER_SESSION_TIMEOUT: Duration = Duration::from_secs(18);
+/// `zookeeper.session.timeout.ms`, the time after which a killed broker counts as dead.
+pub const ZOOKEEPER_SESSION_TIMEOUT_PROPERTY: &str = "zookeeper.session.timeout.ms";
+
+impl Topology {
+    /// Describes the lab that checked settings ask for.
+    pub fn of(settings: &Settings) -> Self {
+        let subnet = settings.network.subnet;
+        let address = |host: u32| Ipv4Addr::from(u32::from(subnet.network()) + host);
+        let published = |port: u16| SocketAddr::new(settings.ports.bind, port + settings.ports.offset);
+        let zookeepers = (1..=settings.zookeeper.servers)
+            .map(|n| {
+                let client_port = settings.zookeeper.port(n, 2181);
+                ZooKeeper {
+                    id: n.into(),
+                    service: format!("zookeeper{n}"),
+                    // The demo leaves .12 out; people who know it look for these addresses.
+                    address: address(if n < 3 { 9 + u32::from(n) } else { 10 + u32::from(n) }),
+                    client_port,
+                    peer_ports: (n * 10_000 + 2888, n * 10_000 + 3888),
+                    published: published(client_port),
+                }
+            })
+            .collect();
+        let brokers = (1..=settings.kafka.servers)
+            .map(|n| {
+                let internal_port = settings.kafka.port(n, 9092);
+                Broker {
+                    id: n.into(),
+                    service: format!("kafka{n}"),
+                    address: address(20 + u32::from(n)),
+                    internal_port,
+                    published: published(internal_port),
+                }
+            })
+            .collect();
+        Self {
+            project: settings.project.clone(),
+            subnet,
+            dynamic_range: upper_half(subnet),
+            zookeepers,
+            brokers,
+            workload: Workload {
+                topics: settings.topics.names.clone(),
+                partitions: settings.topics.partitions,
+                replication_factor: settings.replication_factor(),
+                min_insync_replicas: settings.min_insync_replicas(),
+                group: settings.consumer.group.clone(),
+                producers: settings.producer.replicas,
+                consumers: settings.consumer.replicas,
+            },
+            bind: settings.ports.bind,
+        }
+    }
+
+    /// `bootstrap.servers` for clients on the host.
+    pub fn bootstrap(&self) -> String {
+        let brokers: Vec<String> = self.brokers.iter().map(|b| b.published.to_string()).collect();
+        brokers.join(",")
+    }
+
+    /// `bootstrap.servers` for clients in the lab.
+    pub fn internal_bootstrap(&self) -> String {
+        let brokers: Vec<String> = self
+            .brokers
+            .iter()
+            .map(|b| format!("{}:{}", b.service, b.internal_port))
+            .collect();
+        brokers.join(",")
+    }
+
+    /// `zookeeper.connect` for brokers.
+    pub fn zookeeper_connect(&self) -> String {
+        let servers: Vec<String> = self
+            .zookeepers
+            .iter()
+            .map(|z| format!("{}:{}", z.service, z.client_port))
+            .collect();
+        servers.join(",")
+    }
+
+    /// What a run has to know of its lab to be judged later, without the lab.
+    pub fn expectation(&self, session_timeout: Duration) -> Expectation {
+        Expectation {
+            brokers: self.brokers.iter().map(|b| (b.service.clone(), b.id)).collect(),
+            zookeepers: self.zookeepers.iter().map(|z| z.service.clone()).collect(),
+            workload: self.workload.clone(),
+            session_timeout_ms: session_timeout.as_millis() as u64,
+        }
+    }
+}
+
+/// What must be true of a healthy lab: recorded at the head of each run, and read by every check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Expectation {
+    /// Broker ids by their services.
+    pub brokers: BTreeMap<String, i32>,
+    /// Services of the ZooKeeper servers.
+    pub zookeepers: Vec<String>,
+    /// Topics and group.
+    pub workload: Workload,
+    /// `zookeeper.session.timeout.ms`: how long a killed broker may count as alive.
+    pub session_timeout_ms: u64,
+}
+
+impl Expectation {
+    /// The id of the broker that a service runs, if it runs one.
+    pub fn broker_id(&self, service: &str) -> Option<i32> {
+        self.brokers.get(service).copied()
+    }
+
+    /// The service that runs a broker; the bare id for one that the lab does not have.
+    pub fn broker_service(&self, id: i32) -> String {
+        let service = self.brokers.iter().find(|(_, broker)| **broker == id);
+        service.map_or_else(|| id.to_string(), |(service, _)| service.clone())
+    }
+
+    /// Every partition that the workload uses.
+    pub fn partitions(&self) -> impl Iterator<Item = (String, i32)> + '_ {
+        self.workload
+            .topics
+            .iter()
+            .flat_map(|topic| (0..self.workload.partitions).map(move |partition| (topic.clone(), partition)))
+    }
+}
+
+impl crate::settings::Servers {
+    /// The client port of server `n`: as set, otherwise the demo's `n` × 10,000 + `base`.
+    fn port(&self, n: u16, base: u16) -> u16 {
+        self.ports.get(usize::from(n) - 1).copied().unwrap_or(n * 10_000 + base)
+    }
+}
+
+/// `zookeeper.session.timeout.ms` as the broker properties set it, otherwise Kafka's default.
+pub fn session_timeout(properties: &Properties) -> Duration {
+    properties
+        .get(ZOOKEEPER_SESSION_TIMEOUT_PROPERTY)
+        .and_then(|value| value.parse().ok())
+        .map_or(ZOOKEEPER_SESSION_TIMEOUT, Duration::from_millis)
+}
+
+/// The half of a subnet that fixed addresses never use.
+///
+/// A new container must not get the address of one that is stopped: the stopped one could not start again.
+fn upper_half(subnet: Ipv4Net) -> Ipv4Net {
+    subnet
+        .subnets(subnet.prefix_len() + 1)
+        .ok()
+        .and_then(Iterator::last)
+        .unwrap_or(subnet)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_lab_is_the_demo_topology() {
+        let topology = Topology::of(&Settings::default());
+        let zookeepers: Vec<String> = topology
+            .zookeepers
+            .iter()
+            .map(|z| {
+                format!(
+                    "{} {} {} {:?} {}",
+                    z.service, z.address, z.client_port, z.peer_ports, z.published
+                )
+            })
+            .collect();
+        assert_eq!(
+            zookeepers,
+            [
+                "zookeeper1 172.25.0.10 12181 (12888, 13888) 127.0.0.1:12181",
+                "zookeeper2 172.25.0.11 22181 (22888, 23888) 127.0.0.1:22181",
+                "zookeeper3 172.25.0.13 32181 (32888, 33888) 127.0.0.1:32181",
+            ]
+        );
+        let brokers: Vec<String> = topology
+            .brokers
+            .iter()
+            .map(|b| {
+                format!(
+                    "{} {} {} {} {}",
+                    b.id, b.service, b.address, b.internal_port, b.published
+                )
+            })
+            .collect();
+        assert_eq!(
+            brokers,
+            [
+                "1 kafka1 172.25.0.21 19092 127.0.0.1:19092",
+                "2 kafka2 172.25.0.22 29092 127.0.0.1:29092",
+                "3 kafka3 172.25.0.23 39092 127.0.0.1:39092",
+            ]
+        );
+        assert_eq!(topology.dynamic_range.to_string(), "172.25.0.128/25");
+    }
+
+    #[test]
+    fn a_second_lab_moves_published_ports_but_not_those_inside() {
+        let mut settings = Settings::default();
+        settings.ports.offset = 5;
+        settings.network.subnet = "10.9.0.0/24".parse().unwrap();
+        let topology = Topology::of(&settings);
+        assert_eq!(topology.bootstrap(), "127.0.0.1:19097,127.0.0.1:29097,127.0.0.1:39097");
+        assert_eq!(topology.internal_bootstrap(), "kafka1:19092,kafka2:29092,kafka3:39092");
+        assert_eq!(topology.brokers[0].address.to_string(), "10.9.0.21");
+    }
+
+    #[test]
+    fn replicas_follow_the_number_of_brokers() {
+        let mut settings = Settings::default();
+        settings.kafka.servers = 1;
+        let workload = Topology::of(&settings).workload;
+        assert_eq!((workload.replication_factor, workload.min_insync_replicas), (1, 1));
+        settings.kafka.servers = 5;
+        let workload = Topology::of(&settings).workload;
+        assert_eq!((workload.replication_factor, workload.min_insync_replicas), (3, 2));
+    }
+}
