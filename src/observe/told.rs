@@ -117,3 +117,128 @@ fn partition_event(topic: &str, told: &PartitionMetadata) -> Kind {
         isr: told.isr.iter().copied().collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::wire::answers::TopicMetadata;
+
+    fn partition(number: i32, leader: i32, epoch: i32, isr: &[i32]) -> PartitionMetadata {
+        PartitionMetadata {
+            partition: number,
+            leader,
+            leader_epoch: epoch,
+            replicas: vec![1, 2, 3],
+            isr: isr.to_vec(),
+        }
+    }
+
+    fn metadata(controller: i32, partitions: Vec<PartitionMetadata>) -> Metadata {
+        Metadata {
+            controller,
+            brokers: [1, 2, 3].into(),
+            topics: vec![TopicMetadata {
+                name: "test-1".into(),
+                partitions,
+            }],
+        }
+    }
+
+    fn names(events: &[Kind]) -> Vec<String> {
+        let name = |event: &Kind| match event {
+            Kind::BrokerAnswers => "answers".to_owned(),
+            Kind::Cluster { controller, .. } => format!("controller {controller}"),
+            Kind::Partition {
+                partition, leader, isr, ..
+            } => format!("{partition} led by {leader} isr {isr:?}"),
+            other => format!("{other:?}"),
+        };
+        events.iter().map(name).collect()
+    }
+
+    fn group(state: &str) -> Option<GroupDescription> {
+        Some(GroupDescription {
+            state: state.into(),
+            members: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn only_what_changed_is_told() {
+        let mut told = Told::default();
+        let both = || vec![partition(0, 1, 1, &[1, 2, 3]), partition(1, 2, 1, &[1, 2, 3])];
+        assert_eq!(
+            names(&told.metadata(metadata(1, both()))),
+            [
+                "answers",
+                "controller 1",
+                "0 led by 1 isr {1, 2, 3}",
+                "1 led by 2 isr {1, 2, 3}"
+            ]
+        );
+        assert_eq!(told.metadata(metadata(1, both())), []);
+        let moved = vec![partition(1, -1, 2, &[2]), partition(0, 1, 1, &[1, 2, 3])];
+        assert_eq!(names(&told.metadata(metadata(1, moved))), ["1 led by -1 isr {2}"]);
+        assert_eq!(names(&told.metadata(metadata(3, Vec::new()))), ["controller 3"]);
+    }
+
+    #[test]
+    fn after_a_silence_everything_is_told_anew() {
+        let mut told = Told::default();
+        let one = || metadata(1, vec![partition(0, 1, 1, &[1, 2, 3])]);
+        let first = told.metadata(one());
+        told.group("test", group("Stable"));
+        let silence = told.silent("refused".into());
+        assert_eq!(
+            silence,
+            Some(Kind::BrokerSilent {
+                error: "refused".into()
+            })
+        );
+        assert_eq!(told.silent("timed out".into()), None);
+        assert!(!told.coordinates());
+        assert_eq!(told.metadata(one()), first);
+        assert!(told.group("test", group("Stable")).is_some());
+    }
+
+    #[test]
+    fn a_broker_that_never_answered_is_told_as_silent_once() {
+        let mut told = Told::default();
+        assert!(told.silent("refused".into()).is_some());
+        assert!(told.silent("refused".into()).is_none());
+    }
+
+    #[test]
+    fn the_group_is_told_by_its_coordinator_until_it_is_lost() {
+        let mut told = Told::default();
+        assert_eq!(told.group("test", None), None);
+        assert!(matches!(told.group("test", group("Dead")), Some(Kind::Group { .. })));
+        assert_eq!(told.group("test", group("Dead")), None);
+        assert!(matches!(told.group("test", group("Stable")), Some(Kind::Group { .. })));
+        assert_eq!(
+            told.group("test", None),
+            Some(Kind::CoordinatorLost { group: "test".into() })
+        );
+        assert_eq!(told.group("test", None), None);
+    }
+
+    #[test]
+    fn partitions_led_are_those_that_the_broker_itself_says_it_leads() {
+        let mut told = Told::default();
+        told.metadata(metadata(
+            1,
+            vec![
+                partition(0, 1, 4, &[1]),
+                partition(1, 2, 5, &[2]),
+                partition(2, -1, 6, &[1]),
+            ],
+        ));
+        let led: Vec<Led<'_>> = told.led_by(1).collect();
+        let expected = Led {
+            topic: "test-1",
+            partition: 0,
+            epoch: 4,
+        };
+        assert_eq!(led, [expected]);
+    }
+}

@@ -11,6 +11,9 @@ use kafka_protocol::protocol::Decodable as _;
 
 use crate::timeline::event::{Member, TopicPartition};
 
+/// The protocol type of groups of consumers.
+const CONSUMERS: &str = "consumer";
+
 /// What a broker knows of the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
@@ -99,7 +102,10 @@ fn ids(brokers: Vec<BrokerId>) -> Vec<i32> {
 
 impl From<describe_groups_response::DescribedGroup> for GroupDescription {
     fn from(answer: describe_groups_response::DescribedGroup) -> Self {
-        let mut members: Vec<Member> = answer.members.into_iter().map(member).collect();
+        // What other clients, such as Connect's workers, assign is not encoded as consumers do.
+        let consumers = &*answer.protocol_type == CONSUMERS;
+        let members = answer.members.into_iter();
+        let mut members: Vec<Member> = members.map(|answer| member(answer, consumers)).collect();
         // The coordinator keeps members in a hash map; their order tells nothing.
         members.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         Self {
@@ -109,13 +115,14 @@ impl From<describe_groups_response::DescribedGroup> for GroupDescription {
     }
 }
 
-fn member(answer: describe_groups_response::DescribedGroupMember) -> Member {
+fn member(answer: describe_groups_response::DescribedGroupMember, consumer: bool) -> Member {
+    // While a group rebalances, assignments are empty.
+    let assigned = consumer.then(|| assignment(answer.member_assignment)).flatten();
     Member {
         id: answer.member_id.to_string(),
         client: answer.client_id.to_string(),
         host: answer.client_host.trim_start_matches('/').to_owned(),
-        // While a group rebalances, assignments are empty; one that is no consumer's assigns nothing that khd knows.
-        assigned: assignment(answer.member_assignment).unwrap_or_default(),
+        assigned: assigned.unwrap_or_default(),
     }
 }
 
