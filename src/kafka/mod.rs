@@ -1,1 +1,4 @@
-//! Being written.
+//! Kafka and ZooKeeper behind small types.
+
+pub mod wire;
+pub mod zookeeper;

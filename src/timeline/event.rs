@@ -127,16 +127,16 @@ pub enum Kind {
     },
     /// How far topics and the group have come, summed over partitions.
     Offsets {
-        /// Sum of the log end offsets of all partitions.
+        /// Sum of the end offsets of all partitions, as consumers see them: up to the high watermark.
         end: i64,
         /// Sum of the group's committed offsets.
         committed: i64,
-        /// Partitions with an end offset behind these sums.
+        /// Partitions whose leader told its end offset just now; the others stand with their last one.
         partitions: u32,
     },
     /// The controller as ZooKeeper holds it.
     ControllerElected {
-        /// The broker in `/controller`.
+        /// The broker in `/controller`; −1 for none, between the end of one and the election of the next.
         controller: i32,
         /// `/controller_epoch`: grows by one with each election.
         epoch: i32,

@@ -207,4 +207,33 @@ mod tests {
         assert_eq!(timeline.view().borrow().brokers[&2].controller, None);
         assert_eq!(timeline.view().borrow().witnesses().count(), 0);
     }
+
+    #[test]
+    fn a_broker_that_wrongly_believes_to_coordinate_the_group_does_not_outlast_its_own_correction() {
+        let timeline = Timeline::unrecorded();
+        timeline.emit("khd", started());
+        let group = || Kind::Group {
+            group: "test".into(),
+            state: "Stable".into(),
+            members: Vec::new(),
+        };
+        let coordinator = || timeline.view().borrow().group.as_ref().map(|group| group.coordinator);
+        for broker in ["kafka1", "kafka2"] {
+            timeline.emit(broker, Kind::BrokerAnswers);
+        }
+        timeline.emit("kafka1", group());
+        std::thread::sleep(Duration::from_millis(2));
+        timeline.emit("kafka2", group());
+        assert_eq!(coordinator(), Some(2));
+        timeline.emit("kafka2", Kind::CoordinatorLost { group: "test".into() });
+        assert_eq!(coordinator(), Some(1));
+        timeline.emit(
+            "khd",
+            Kind::FaultInjected {
+                fault: "pause".into(),
+                target: "kafka1".into(),
+            },
+        );
+        assert_eq!(coordinator(), None);
+    }
 }

@@ -17,7 +17,7 @@ pub struct View {
     pub zookeepers: BTreeMap<String, Option<String>>,
     /// Controller and controller epoch as ZooKeeper holds them.
     pub controller: Option<(i32, i32)>,
-    /// The group as its coordinator describes it.
+    /// The group as its coordinator describes it: of the witnesses that say they coordinate it, the one that said so last.
     pub group: Option<GroupView>,
     /// Sums of end offsets and committed offsets.
     pub offsets: Option<OffsetsView>,
@@ -43,6 +43,8 @@ pub struct BrokerView {
     pub lists: BTreeSet<i32>,
     /// What it says of each partition.
     pub partitions: BTreeMap<TopicPartition, PartitionView>,
+    /// The group, while this broker says that it coordinates it, and when it said so, in milliseconds since the start.
+    pub group: Option<(u64, GroupView)>,
 }
 
 /// What a broker says of a partition.
@@ -88,9 +90,11 @@ impl View {
             Kind::RunStarted { expectation, .. } => self.expectation = Some(expectation.clone()),
             Kind::FaultInjected { target, .. } => {
                 self.faulted.insert(target.clone());
+                self.find_coordinator();
             }
             Kind::FaultUndone { target, .. } => {
                 self.faulted.remove(target);
+                self.find_coordinator();
             }
             Kind::ControllerElected { controller, epoch } => {
                 self.controller = Some((*controller, *epoch));
@@ -182,19 +186,27 @@ impl View {
                 );
             }
             Kind::Group { state, members, .. } => {
-                self.group = Some(GroupView {
+                let group = GroupView {
                     coordinator: id,
                     state: state.clone(),
                     members: members.clone(),
-                });
+                };
+                broker.group = Some((self.elapsed_ms, group));
             }
-            Kind::CoordinatorLost { .. } => {
-                if self.group.as_ref().is_some_and(|group| group.coordinator == id) {
-                    self.group = None;
-                }
-            }
+            Kind::CoordinatorLost { .. } => broker.group = None,
             _ => {}
         }
+        // A partition says nothing of the group, and there are too many of them to look again after each.
+        if !matches!(kind, Kind::Partition { .. }) {
+            self.find_coordinator();
+        }
+    }
+
+    /// A broker that was paused believes for a moment that it still coordinates the group; when it learns better,
+    /// what the true coordinator said before counts again.
+    fn find_coordinator(&mut self) {
+        let claims = self.witnesses().filter_map(|(_, broker)| broker.group.as_ref());
+        self.group = claims.max_by_key(|(told, _)| *told).map(|(_, group)| group.clone());
     }
 
     /// Brokers whose word counts: they answer, and no fault of khd's is on them.

@@ -1,0 +1,155 @@
+//! The requests that khd sends, each at its pinned version, and how their answers become khd's types.
+
+use anyhow::{Context as _, bail, ensure};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest,
+    OffsetFetchResponse, TopicName, list_offsets_request, metadata_request::MetadataRequestTopic,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
+
+use super::BrokerConnection;
+use super::answers::{self, GroupDescription, Metadata, PartitionOffsets};
+
+/// A request of a pinned version.
+pub(super) trait Call: Encodable + HeaderVersion {
+    const KEY: ApiKey;
+    const NAME: &'static str;
+    const VERSION: i16;
+    type Answer: Decodable + HeaderVersion;
+}
+
+macro_rules! calls {
+    ($($request:ident $key:ident $version:literal -> $answer:ident;)*) => {
+        $(impl Call for $request {
+            const KEY: ApiKey = ApiKey::$key;
+            const NAME: &'static str = stringify!($key);
+            const VERSION: i16 = $version;
+            type Answer = $answer;
+        })*
+
+        /// Every request, with its name and version.
+        const CALLS: &[(ApiKey, &str, i16)] = &[$((ApiKey::$key, stringify!($key), $version)),*];
+    };
+}
+
+calls! {
+    ApiVersionsRequest ApiVersions 3 -> ApiVersionsResponse;
+    // The first with leader epochs is 7; 11 is the newest that Kafka 3.0 knows.
+    MetadataRequest Metadata 11 -> MetadataResponse;
+    // From version 6 on, a group that does not exist is an error rather than in state `Dead`.
+    DescribeGroupsRequest DescribeGroups 5 -> DescribeGroupsResponse;
+    ListOffsetsRequest ListOffsets 6 -> ListOffsetsResponse;
+    // The last version for a single group, and older than KIP-848.
+    OffsetFetchRequest OffsetFetch 7 -> OffsetFetchResponse;
+}
+
+/// In ListOffsets, the offset after the last message that consumers may read.
+const LATEST: i64 = -1;
+/// In ListOffsets, the replica id of a consumer.
+const CONSUMER: i32 = -1;
+
+impl BrokerConnection {
+    /// Refuses a broker that does not speak the pinned versions, so that no other request can be misread.
+    pub(super) async fn check_versions(&mut self) -> anyhow::Result<()> {
+        let request = ApiVersionsRequest::default()
+            .with_client_software_name(StrBytes::from_static_str("khd"))
+            .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
+        let answer = self.call(&request).await?;
+        if let Err(error) = speaks_all(&answer) {
+            return Err(error.context(format!("{} is no Kafka that khd can talk to", self.broker)));
+        }
+        Ok(())
+    }
+
+    /// Asks whom this broker takes for the controller, which brokers it knows, and what it knows of some topics.
+    ///
+    /// Never creates a topic.
+    ///
+    /// # Errors
+    /// When the broker does not answer; the connection is of no use then.
+    pub async fn metadata(&mut self, topics: &[String]) -> anyhow::Result<Metadata> {
+        let topics = topics
+            .iter()
+            .map(|topic| MetadataRequestTopic::default().with_name(Some(topic_name(topic))));
+        let request = MetadataRequest::default()
+            .with_topics(Some(topics.collect()))
+            .with_allow_auto_topic_creation(false);
+        Ok(self.call(&request).await?.into())
+    }
+
+    /// Asks for a group; nothing, when this broker is not its coordinator or not yet able to speak for it.
+    ///
+    /// A coordinator describes a group that does not exist too, as `Dead`.
+    ///
+    /// # Errors
+    /// When the broker does not answer; the connection is of no use then.
+    pub async fn describe_group(&mut self, group: &str) -> anyhow::Result<Option<GroupDescription>> {
+        let request =
+            DescribeGroupsRequest::default().with_groups(vec![GroupId(StrBytes::from_string(group.to_owned()))]);
+        let answer = self.call(&request).await?;
+        let described = answer
+            .groups
+            .into_iter()
+            .find(|described| &*described.group_id.0 == group);
+        let described = described.with_context(|| format!("{} left the group out of its answer", self.broker))?;
+        Ok((described.error_code == 0).then(|| described.into()))
+    }
+
+    /// Asks how far partitions have come that this broker leads: the offsets after the last messages that consumers
+    /// may read. A partition that it does not lead, or cannot tell of yet, is left out.
+    ///
+    /// # Errors
+    /// When the broker does not answer; the connection is of no use then.
+    pub async fn end_offsets(&mut self, of: &[(String, Vec<i32>)]) -> anyhow::Result<PartitionOffsets> {
+        let topics = of.iter().map(|(topic, partitions)| {
+            let partitions = partitions.iter().map(|partition| {
+                list_offsets_request::ListOffsetsPartition::default()
+                    .with_partition_index(*partition)
+                    .with_timestamp(LATEST)
+            });
+            list_offsets_request::ListOffsetsTopic::default()
+                .with_name(topic_name(topic))
+                .with_partitions(partitions.collect())
+        });
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(CONSUMER.into())
+            .with_topics(topics.collect());
+        Ok(answers::end_offsets(self.call(&request).await?))
+    }
+
+    /// Asks for all offsets that a group has committed; nothing, when this broker is not its coordinator.
+    ///
+    /// # Errors
+    /// When the broker does not answer; the connection is of no use then.
+    pub async fn committed_offsets(&mut self, group: &str) -> anyhow::Result<Option<PartitionOffsets>> {
+        let request = OffsetFetchRequest::default()
+            .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
+            .with_topics(None);
+        let answer = self.call(&request).await?;
+        Ok((answer.error_code == 0).then(|| answers::committed_offsets(answer)))
+    }
+}
+
+fn topic_name(topic: &str) -> TopicName {
+    TopicName(StrBytes::from_string(topic.to_owned()))
+}
+
+fn speaks_all(answer: &ApiVersionsResponse) -> anyhow::Result<()> {
+    ensure!(
+        answer.error_code == 0,
+        "ApiVersions failed with error code {}",
+        answer.error_code
+    );
+    for (key, name, version) in CALLS {
+        let Some(known) = answer.api_keys.iter().find(|api| api.api_key == *key as i16) else {
+            bail!("it does not know {name}");
+        };
+        let (min, max) = (known.min_version, known.max_version);
+        ensure!(
+            (min..=max).contains(version),
+            "it speaks {name} in versions {min} to {max}, khd in version {version}"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,205 @@
+//! Answers are encoded by the protocol crate's own broker half, sent as frames, and must arrive as khd's types.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, ApiVersionsResponse, ConsumerProtocolAssignment, DescribeGroupsRequest, DescribeGroupsResponse,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest,
+    OffsetFetchResponse, ResponseHeader, TopicName, consumer_protocol_assignment,
+    describe_groups_response::{DescribedGroup, DescribedGroupMember},
+    list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
+    metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
+    offset_fetch_response::{OffsetFetchResponsePartition, OffsetFetchResponseTopic},
+};
+use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
+use proptest::prelude::{any, proptest};
+
+use super::answers::{GroupDescription, Metadata, PartitionMetadata, TopicMetadata, committed_offsets, end_offsets};
+use super::calls::Call;
+use super::{decode, encode};
+
+const ID: i32 = 7;
+
+fn frame<C: Call>(answer: &C::Answer) -> Bytes
+where
+    C::Answer: Encodable,
+{
+    let mut frame = BytesMut::new();
+    let header = ResponseHeader::default().with_correlation_id(ID);
+    header
+        .encode(&mut frame, C::Answer::header_version(C::VERSION))
+        .unwrap();
+    answer.encode(&mut frame, C::VERSION).unwrap();
+    frame.freeze()
+}
+
+fn name(text: &'static str) -> TopicName {
+    TopicName(StrBytes::from_static_str(text))
+}
+
+#[test]
+fn metadata_keeps_a_partition_without_leader_and_leaves_out_a_topic_that_does_not_exist() {
+    let unknown_topic = MetadataResponseTopic::default()
+        .with_error_code(3)
+        .with_name(Some(name("test-2")));
+    let leaderless = MetadataResponsePartition::default()
+        .with_error_code(5)
+        .with_partition_index(4)
+        .with_leader_id((-1).into())
+        .with_leader_epoch(9)
+        .with_replica_nodes(vec![2.into(), 3.into(), 1.into()])
+        .with_isr_nodes(vec![3.into(), 2.into()]);
+    let answer = MetadataResponse::default()
+        .with_brokers(vec![
+            MetadataResponseBroker::default().with_node_id(3.into()),
+            MetadataResponseBroker::default().with_node_id(1.into()),
+        ])
+        .with_controller_id(1.into())
+        .with_topics(vec![
+            MetadataResponseTopic::default()
+                .with_name(Some(name("test-1")))
+                .with_partitions(vec![leaderless]),
+            unknown_topic,
+        ]);
+    let decoded = decode::<MetadataRequest>(frame::<MetadataRequest>(&answer), ID).unwrap();
+    let expected = Metadata {
+        controller: 1,
+        brokers: BTreeSet::from([1, 3]),
+        topics: vec![TopicMetadata {
+            name: "test-1".into(),
+            partitions: vec![PartitionMetadata {
+                partition: 4,
+                leader: -1,
+                leader_epoch: 9,
+                replicas: vec![2, 3, 1],
+                isr: vec![2, 3],
+            }],
+        }],
+    };
+    assert_eq!(Metadata::from(decoded), expected);
+}
+
+/// An assignment as a consumer of the given protocol version encodes it.
+fn assignment(version: i16, topic: &'static str, partitions: &[i32]) -> Bytes {
+    let topic = consumer_protocol_assignment::TopicPartition::default()
+        .with_topic(name(topic))
+        .with_partitions(partitions.to_vec());
+    let mut bytes = BytesMut::new();
+    bytes.put_i16(version);
+    ConsumerProtocolAssignment::default()
+        .with_assigned_partitions(vec![topic])
+        .encode(&mut bytes, version.min(3))
+        .unwrap();
+    bytes.freeze()
+}
+
+#[test]
+fn members_are_sorted_and_their_assignments_decoded_whatever_the_version_or_garbage() {
+    let member = |id: &'static str, assignment: Bytes| {
+        DescribedGroupMember::default()
+            .with_member_id(StrBytes::from_static_str(id))
+            .with_client_id(StrBytes::from_static_str("c"))
+            .with_client_host(StrBytes::from_static_str("/10.0.0.1"))
+            .with_member_assignment(assignment)
+    };
+    let answer = DescribeGroupsResponse::default().with_groups(vec![
+        DescribedGroup::default()
+            .with_group_state(StrBytes::from_static_str("Stable"))
+            .with_protocol_type(StrBytes::from_static_str("consumer"))
+            .with_members(vec![
+                member("d-of-a-later-version", assignment(9, "test-1", &[7])),
+                member("c-garbage", Bytes::from_static(&[0, 1, 0x7f, 0xff])),
+                member("b-rebalances", Bytes::new()),
+                member("a", assignment(1, "test-1", &[2, 0])),
+            ]),
+    ]);
+    let mut decoded = decode::<DescribeGroupsRequest>(frame::<DescribeGroupsRequest>(&answer), ID).unwrap();
+    let group = GroupDescription::from(decoded.groups.remove(0));
+    assert_eq!(group.state, "Stable");
+    let assigned: Vec<_> = group
+        .members
+        .iter()
+        .map(|m| (m.id.as_str(), m.assigned.clone()))
+        .collect();
+    let of = |partitions: &[i32]| BTreeMap::from([("test-1".to_owned(), BTreeSet::from_iter(partitions.to_vec()))]);
+    assert_eq!(
+        assigned,
+        [
+            ("a", of(&[0, 2])),
+            ("b-rebalances", BTreeMap::new()),
+            ("c-garbage", BTreeMap::new()),
+            ("d-of-a-later-version", of(&[7])),
+        ]
+    );
+    assert_eq!(group.members[0].host, "10.0.0.1");
+}
+
+#[test]
+fn offsets_that_a_broker_could_not_tell_are_left_out() {
+    let end = |partition, error, offset| {
+        ListOffsetsPartitionResponse::default()
+            .with_partition_index(partition)
+            .with_error_code(error)
+            .with_offset(offset)
+    };
+    let answer = ListOffsetsResponse::default().with_topics(vec![
+        ListOffsetsTopicResponse::default()
+            .with_name(name("test-1"))
+            .with_partitions(vec![end(0, 0, 5), end(1, 6, -1)]),
+    ]);
+    let decoded = decode::<ListOffsetsRequest>(frame::<ListOffsetsRequest>(&answer), ID).unwrap();
+    assert_eq!(end_offsets(decoded), [(("test-1".to_owned(), 0), 5)]);
+
+    let committed = |partition, offset| {
+        OffsetFetchResponsePartition::default()
+            .with_partition_index(partition)
+            .with_committed_offset(offset)
+    };
+    let answer = OffsetFetchResponse::default().with_topics(vec![
+        OffsetFetchResponseTopic::default()
+            .with_name(name("test-1"))
+            .with_partitions(vec![committed(0, 4), committed(1, -1)]),
+    ]);
+    let decoded = decode::<OffsetFetchRequest>(frame::<OffsetFetchRequest>(&answer), ID).unwrap();
+    assert_eq!(committed_offsets(decoded), [(("test-1".to_owned(), 0), 4)]);
+}
+
+#[test]
+fn an_answer_to_another_request_is_refused() {
+    let frame = frame::<ApiVersionsRequest>(&ApiVersionsResponse::default());
+    let error = decode::<ApiVersionsRequest>(frame, ID + 1).unwrap_err().to_string();
+    assert_eq!(error, "the answer is to request 0x7, not to 0x8");
+}
+
+#[test]
+fn an_answer_cut_short_or_with_bytes_too_many_is_refused() {
+    let answer =
+        MetadataResponse::default().with_topics(vec![MetadataResponseTopic::default().with_name(Some(name("test-1")))]);
+    let whole = frame::<MetadataRequest>(&answer);
+    for end in 0..whole.len() {
+        assert!(
+            decode::<MetadataRequest>(whole.slice(..end), ID).is_err(),
+            "cut at byte {end}"
+        );
+    }
+    let mut more = BytesMut::from(&whole[..]);
+    more.put_u8(0);
+    let error = decode::<MetadataRequest>(more.freeze(), ID).unwrap_err().to_string();
+    assert_eq!(error, "the answer has 1 bytes too many");
+}
+
+proptest! {
+    #[test]
+    fn bytes_of_another_protocol_never_panic(bytes in any::<Vec<u8>>()) {
+        // Its first four bytes would have to be this id by chance.
+        let _ = decode::<MetadataRequest>(Bytes::from(bytes), super::FIRST_CORRELATION_ID);
+    }
+}
+
+#[test]
+fn the_length_in_front_of_a_request_counts_what_follows() {
+    let frame = encode(&ApiVersionsRequest::default(), ID, &StrBytes::from_static_str("client")).unwrap();
+    let length = i32::from_be_bytes(*frame.first_chunk().unwrap());
+    assert_eq!(length as usize, frame.len() - 4);
+}
