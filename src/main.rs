@@ -1,2 +1,5 @@
-//! khd.
-fn main() {}
+//! khd: Kafka HA drills.
+
+fn main() -> std::process::ExitCode {
+    khd::cli::main()
+}

@@ -1,1 +1,156 @@
-//! Being written.
+//! The command line: one file a command, its arguments beside its handler; this file only dispatches.
+//!
+//! stdout is the result, stderr the conversation. `cli` is the only module that composes the others.
+
+mod completions;
+mod config;
+mod consume;
+mod down;
+mod fail;
+mod images;
+mod interrupt;
+mod lab;
+mod logs;
+mod produce;
+mod ps;
+mod render;
+mod restore;
+mod run;
+mod scale;
+mod settings;
+mod status;
+mod terminal;
+mod up;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::{Exit, Expected};
+
+/// Kafka HA drills: bring up a real Kafka cluster, break it, and prove what survived.
+#[derive(Debug, Parser)]
+#[command(
+    name = "khd",
+    version,
+    about,
+    propagate_version = true,
+    after_help = "\
+Examples:
+  khd up                     bring the lab up; returns when it is proven ready
+  khd scale producer=2       run two producers
+  khd fail kafka2            stop kafka2 for 20 s, start it again, and judge what happened
+  khd fail kafka2 --how kill the same without warning
+  khd verify                 judge the lab as it stands
+  khd down                   remove all of it
+
+Exit codes: 0 all verdicts passed, 1 a verdict failed, 2 wrong usage or settings, 3 the environment cannot do it,
+4 no verdict could be reached, 130 interrupted after cleaning up."
+)]
+struct Cli {
+    #[command(flatten)]
+    settings: settings::Args,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Args),
+    Scale(scale::Args),
+    Fail(fail::Args),
+    Restore(restore::Args),
+    Verify(verify::Args),
+    Status(status::Args),
+    Ps(ps::Args),
+    Logs(logs::Args),
+    Down(down::Args),
+    Render(render::Args),
+    Config(config::Args),
+    Images(images::Args),
+    Produce(produce::Args),
+    Consume(consume::Args),
+    Completions(completions::Args),
+}
+
+/// Parses the command line, runs the command, says what went wrong if something did, and picks the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap's own exit codes are 0 for help and 2 for wrong usage, which are khd's as well.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("khd: cannot start: {error}");
+            return Exit::Environment.into();
+        }
+    };
+    let result = runtime.block_on(dispatch(cli));
+    // A blocking read of a client library must not hold up the end.
+    runtime.shutdown_background();
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => complain(&error).into(),
+    }
+}
+
+async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
+    let settings = cli.settings;
+    match cli.command {
+        Command::Up(args) => up::run(args, &settings).await,
+        Command::Scale(args) => scale::run(args, &settings).await,
+        Command::Fail(args) => fail::run(args, &settings).await,
+        Command::Restore(args) => restore::run(args, &settings).await,
+        Command::Verify(args) => verify::run(args, &settings).await,
+        Command::Status(args) => status::run(args, &settings).await,
+        Command::Ps(args) => ps::run(args, &settings).await,
+        Command::Logs(args) => logs::run(args, &settings).await,
+        Command::Down(args) => down::run(args, &settings).await,
+        Command::Render(args) => render::run(args, &settings),
+        Command::Config(args) => config::run(args, &settings),
+        Command::Images(args) => images::run(args, &settings).await,
+        Command::Produce(args) => produce::run(args).await,
+        Command::Consume(args) => consume::run(args).await,
+        Command::Completions(args) => completions::run(args),
+    }
+}
+
+/// Tells of an error and its causes, and what can be done, and returns the exit code.
+fn complain(error: &anyhow::Error) -> Exit {
+    if is_broken_pipe(error) {
+        return Exit::Passed;
+    }
+    eprintln!("khd: {error:#}");
+    let Some(expected) = error.chain().find_map(|cause| cause.downcast_ref::<Expected>()) else {
+        // Nothing that khd foresaw: something in its surroundings failed.
+        return Exit::Environment;
+    };
+    if let Some(hint) = &expected.hint {
+        eprintln!("     {hint}");
+    }
+    expected.exit
+}
+
+/// `khd logs | head` ends because its reader did, which is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.into_iter().any(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,104 @@
-//! Being written.
+//! What a run comes to, in one model that every format is fed by: one file a format.
+
+mod json;
+mod table;
+
+use serde::Serialize;
+
+use crate::verdicts::evidence::Evidence;
+use crate::verdicts::{Status, Verdict, overall};
+
+/// How a result is written to stdout.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A table for people.
+    #[default]
+    Table,
+    /// One JSON object.
+    Json,
+}
+
+/// What a run comes to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Report {
+    /// The run's name; its folder has the same.
+    pub run: String,
+    /// The service that the fault hit, if there was one.
+    pub target: Option<String>,
+    /// The fault, if there was one.
+    pub fault: Option<String>,
+    /// Every verdict.
+    pub verdicts: Vec<Verdict>,
+    /// The worst of them.
+    pub status: Status,
+    /// The outcome in one sentence, for people who do not know Kafka.
+    pub sentence: String,
+}
+
+impl Report {
+    /// Sums up a judged run.
+    pub fn of(run: String, evidence: &Evidence, verdicts: Vec<Verdict>) -> Self {
+        let status = overall(&verdicts);
+        let fault = evidence.fault.as_ref();
+        Self {
+            run,
+            target: fault.map(|fault| fault.target.clone()),
+            fault: fault.map(|fault| fault.fault.clone()),
+            sentence: sentence(evidence, &verdicts, status),
+            verdicts,
+            status,
+        }
+    }
+
+    /// Writes the report in a format, ending in a line feed.
+    ///
+    /// # Errors
+    /// When it cannot be serialized, which would be a defect of khd.
+    pub fn render(&self, format: Format) -> anyhow::Result<String> {
+        match format {
+            Format::Table => Ok(table::render(self)),
+            Format::Json => json::render(self),
+        }
+    }
+}
+
+fn sentence(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String {
+    let did = match &evidence.fault {
+        Some(fault) => {
+            let verb = match fault.fault.as_str() {
+                "stop" => "stopped".to_owned(),
+                "kill" => "killed".to_owned(),
+                other => format!("hit by {other}"),
+            };
+            let until = fault.undone.map_or_else(|| evidence.events.len() - 1, |place| place);
+            let seconds = evidence.since(fault.injected, evidence.events[until].elapsed_ms) / 1000;
+            match fault.undone {
+                Some(_) => format!("{} was {verb} for {seconds} seconds", fault.target),
+                None => format!("{} was {verb} and is still down", fault.target),
+            }
+        }
+        None => "The cluster was looked at as it stands".into(),
+    };
+    let worst: Vec<&str> = verdicts.iter().filter(|v| v.status == status).map(|v| v.id.as_str()).collect();
+    let found = verdicts.iter().find(|v| v.id == "lost-write");
+    let acknowledged = found.and_then(|v| v.measured.get("acknowledged")?.as_u64());
+    let gap = verdicts.iter().find(|v| v.id == "gap").and_then(|v| v.measured["acknowledgement"]["overall_ms"].as_u64());
+    let whole = match &evidence.fault {
+        Some(fault) if fault.undone.is_none() => "the rest of the cluster goes on without it",
+        Some(_) => "the cluster is whole again",
+        None => "it is whole",
+    };
+    match status {
+        Status::Passed => {
+            let kept = acknowledged.map_or_else(String::new, |n| format!(" none of {n} confirmed messages was lost,"));
+            let paused = match gap {
+                Some(0) => " writing never paused,".to_owned(),
+                Some(ms) => format!(" nobody could write for {:.1} seconds at most,", ms as f64 / 1000.0),
+                None => String::new(),
+            };
+            format!("{did}:{kept}{paused} and {whole}.")
+        }
+        Status::Failed => format!("{did}, and it did not hold: {}.", worst.join(", ")),
+        _ => format!("{did}, but nothing can be concluded: {}.", worst.join(", ")),
+    }
+}

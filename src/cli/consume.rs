@@ -1,0 +1,62 @@
+//! `khd consume`.
+
+use std::path::PathBuf;
+
+use crate::cli::interrupt;
+use crate::error::Exit;
+use crate::kafka::client;
+use crate::settings::Assignment;
+use crate::workload::consume::{self, Options};
+use crate::workload::logs::{self, Format};
+
+/// Consume as a member of a group, and keep a ledger of what was delivered
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  khd consume --brokers 127.0.0.1:19092
+  khd consume --brokers 127.0.0.1:19092 --group mine --topics test-1 --assignment eager")]
+pub struct Args {
+    /// Brokers to begin with, as host:port, comma-separated
+    #[arg(long, value_name = "LIST")]
+    brokers: String,
+    /// Topics, comma-separated
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "test-1,test-2,test-3,test-4,test-5")]
+    topics: Vec<String>,
+    /// The group
+    #[arg(long, default_value = "test")]
+    group: String,
+    /// How partitions are dealt out among members
+    #[arg(long, value_enum, default_value = "cooperative")]
+    assignment: Assignment,
+    /// Keep the place in the group over a restart
+    #[arg(long)]
+    static_membership: bool,
+    /// End after so many messages
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// Folder for the ledger
+    #[arg(long, value_name = "DIR")]
+    ledger: Option<PathBuf>,
+    /// File of librdkafka properties, name=value a line
+    #[arg(long, value_name = "FILE")]
+    client_config: Option<PathBuf>,
+    /// Format of log lines [default: text]
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: Format,
+}
+
+pub async fn run(args: Args) -> anyhow::Result<Exit> {
+    logs::subscribe(args.log_format)?;
+    let cancel = interrupt::on_signal("committing and leaving the group", "the group will notice by itself")?;
+    let options = Options {
+        group: args.group,
+        assignment: args.assignment,
+        static_membership: args.static_membership,
+        count: args.count,
+        ledger: args.ledger,
+        properties: args.client_config.as_deref().map(client::properties).transpose()?.unwrap_or_default(),
+        ..Options::new(args.brokers, args.topics)
+    };
+    consume::run(options, cancel).await?;
+    Ok(Exit::Passed)
+}

@@ -1,0 +1,143 @@
+//! A lab as commands see it: its settings, its topology, its engine, and the observers that watch it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::settings::Args;
+use crate::compose::model::ComposeFile;
+use crate::compose::render::render;
+use crate::engine::docker::Docker;
+use crate::engine::{Engine, Project};
+use crate::error::Expected;
+use crate::observe::{self, Observer};
+use crate::settings::load::Loaded;
+use crate::settings::{Settings, duration};
+use crate::state::{LabDir, StateDir};
+use crate::timeline::event::{EffectiveLimits, Kind, SCHEMA};
+use crate::timeline::record::Timeline;
+use crate::topology::{Expectation, Topology, session_timeout};
+
+/// A lab that a command works on.
+pub struct Lab {
+    /// Its settings.
+    pub settings: Settings,
+    /// What it looks like.
+    pub topology: Topology,
+    /// What it is as Compose.
+    pub file: ComposeFile,
+    /// The engine that runs it.
+    pub engine: Arc<dyn Engine>,
+    /// What khd keeps of it on disk.
+    pub dir: LabDir,
+    /// Where khd keeps its state.
+    pub state: StateDir,
+}
+
+impl Lab {
+    /// The lab that files, variables and flags ask for.
+    pub async fn wanted(args: &Args) -> anyhow::Result<Self> {
+        Self::of(args.wanted()?, args.state()?).await
+    }
+
+    /// The lab that is there, as it was brought up.
+    pub async fn running(args: &Args) -> anyhow::Result<Self> {
+        let state = args.state()?;
+        Self::of(args.of_lab(&state)?, state).await
+    }
+
+    async fn of(loaded: Loaded, state: StateDir) -> anyhow::Result<Self> {
+        let settings = loaded.settings;
+        let topology = Topology::of(&settings);
+        Ok(Self {
+            file: render(&settings, &topology),
+            engine: Arc::new(Docker::connect().await?),
+            dir: state.lab(&settings.project),
+            state,
+            topology,
+            settings,
+        })
+    }
+
+    /// What must be true of it, with as many clients as there are now.
+    pub fn expectation(&self, project: &Project) -> Expectation {
+        let mut expected = self.topology.expectation(session_timeout(&self.settings.kafka.properties));
+        let count = |service: &str| project.containers.iter().filter(|c| c.service == service).count() as u16;
+        expected.workload.producers = count(crate::topology::PRODUCER);
+        expected.workload.consumers = count(crate::topology::CONSUMER);
+        expected
+    }
+
+    /// Everything of it that the engine holds, which must be something.
+    pub async fn project(&self) -> anyhow::Result<Project> {
+        let project = self.engine.project(&self.settings.project).await?;
+        if project.containers.is_empty() {
+            return Err(Expected::environment(format!("there is no lab `{}`", self.settings.project))
+                .hint("bring it up first: khd up")
+                .into());
+        }
+        Ok(project)
+    }
+
+    /// Limits that verdicts are judged by: as set, otherwise derived from the lab.
+    pub fn limits(&self) -> EffectiveLimits {
+        let session = session_timeout(&self.settings.kafka.properties);
+        let limits = &self.settings.limits;
+        let ms = |set: Option<Duration>, beyond: u64| {
+            set.unwrap_or(session + Duration::from_secs(beyond)).as_millis() as u64
+        };
+        EffectiveLimits {
+            gap_ms: ms(limits.gap, 10),
+            leaders_moved_ms: ms(limits.leaders_moved, 5),
+            progress: limits.progress.unwrap_or(1),
+        }
+    }
+
+    /// Records the start of a run: what it is about and what must be true.
+    pub fn start(&self, timeline: &Timeline, expected: &Expectation) {
+        timeline.emit(
+            "khd",
+            Kind::RunStarted {
+                schema: SCHEMA,
+                khd: env!("CARGO_PKG_VERSION").into(),
+                command: command_line(),
+                expectation: expected.clone(),
+                limits: self.limits(),
+            },
+        );
+    }
+
+    /// Starts watching brokers, ZooKeeper servers and containers.
+    pub fn observe(&self, timeline: &Timeline) -> [Observer; 2] {
+        [
+            observe::start(&self.topology, timeline),
+            observe::containers(self.engine.clone(), &self.settings.project, timeline),
+        ]
+    }
+}
+
+/// The command as typed, without the path of the binary.
+pub fn command_line() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    format!("khd {}", arguments.join(" ")).trim_end().to_owned()
+}
+
+/// A flag's duration, such as `20s`.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    duration::parse(text)
+}
+
+/// Runs work until it is done or a signal comes.
+///
+/// # Errors
+/// Those of the work, or an interruption.
+pub async fn unless_interrupted<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    tokio::select! {
+        result = work => result,
+        () = cancel.cancelled() => Err(Expected::interrupted("interrupted").into()),
+    }
+}

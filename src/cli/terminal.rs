@@ -1,0 +1,177 @@
+//! What people see: the result's format, steps of long work, and a live line per phase.
+
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+
+use crate::engine::{Progress, Step};
+use crate::report::Format;
+use crate::timeline::event::{Event, Kind};
+
+/// How a result is written.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Output {
+    /// Format of the result on stdout
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Short for --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl Output {
+    /// The format asked for.
+    pub fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+
+    /// Whether JSON was asked for.
+    pub fn json(&self) -> bool {
+        self.format() == Format::Json
+    }
+}
+
+/// Shows steps of the engine on stderr: a line per object on a terminal, plain lines otherwise.
+pub struct Steps {
+    sender: Progress,
+    shown: JoinHandle<()>,
+}
+
+impl Steps {
+    /// Begins to show what is sent to [`sender`](Self::sender).
+    pub fn show() -> Self {
+        let (sender, steps) = mpsc::unbounded_channel();
+        let shown = if std::io::stderr().is_terminal() {
+            tokio::spawn(show_lines(steps))
+        } else {
+            tokio::spawn(show_plain(steps))
+        };
+        Self { sender, shown }
+    }
+
+    /// Where steps are sent.
+    pub fn sender(&self) -> &Progress {
+        &self.sender
+    }
+
+    /// Shows what is left and ends.
+    pub async fn end(self) {
+        drop(self.sender);
+        // A painter that failed has nothing more to show.
+        let _ = self.shown.await;
+    }
+}
+
+async fn show_plain(mut steps: mpsc::UnboundedReceiver<Step>) {
+    while let Some(step) = steps.recv().await {
+        if step.done {
+            let took = step.took.map_or_else(String::new, |took| format!("  {}", seconds(took)));
+            eprintln!("{:<24} {}{took}", step.object, step.action);
+        }
+    }
+}
+
+async fn show_lines(mut steps: mpsc::UnboundedReceiver<Step>) {
+    let all = MultiProgress::new();
+    let mut bars: HashMap<String, ProgressBar> = HashMap::new();
+    while let Some(step) = steps.recv().await {
+        let bar = bars.entry(step.object.clone()).or_insert_with(|| {
+            let bar = all.add(ProgressBar::new_spinner().with_prefix(step.object.clone()));
+            bar.set_style(style("{spinner:.cyan} {prefix:<24} {wide_msg}"));
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        if step.done {
+            let took = step.took.map_or_else(String::new, |took| format!("  {}", seconds(took)));
+            bar.set_style(style("{prefix:.green} {wide_msg}"));
+            bar.set_prefix(format!("✓ {:<24}", step.object));
+            bar.finish_with_message(format!("{}{took}", step.action));
+        } else {
+            bar.set_message(step.action);
+        }
+    }
+}
+
+/// A template of indicatif; one that it cannot read would be a defect, and shows as its default style.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.1} s", took.as_secs_f64())
+}
+
+/// Shows the events of a run on stderr as they happen, in words.
+pub struct Live {
+    shown: JoinHandle<()>,
+}
+
+impl Live {
+    /// Begins to show events.
+    pub fn show(mut events: broadcast::Receiver<Event>) -> Self {
+        let shown = tokio::spawn(async move {
+            loop {
+                match events.recv().await {
+                    Ok(event) => {
+                        let last = matches!(event.kind, Kind::RunEnded { .. });
+                        if let Some(line) = line(&event) {
+                            eprintln!("{line}");
+                        }
+                        if last {
+                            return;
+                        }
+                    }
+                    // What was missed here is in the timeline all the same.
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        });
+        Self { shown }
+    }
+
+    /// Waits until the end of the run was shown.
+    pub async fn end(self) {
+        let _ = self.shown.await;
+    }
+}
+
+/// One event in words, with the seconds since the start; nothing for what is told elsewhere or too small.
+fn line(event: &Event) -> Option<String> {
+    let text = match &event.kind {
+        Kind::PhaseStarted { phase } => meaning(phase)?.to_owned(),
+        Kind::PhaseEnded { ok: false, lacking, .. } => format!("  did not come true: {}", lacking.join("; ")),
+        Kind::FaultInjected { fault, target } => format!("  {fault} {target}"),
+        Kind::FaultEffective { proof, .. } => format!("  {proof}"),
+        Kind::FaultUndone { target, .. } => format!("  start {target}"),
+        Kind::BrokerAnswers => format!("  {} answers", event.source),
+        Kind::BrokerSilent { .. } => format!("  {} is silent", event.source),
+        Kind::ControllerElected { controller, epoch } if *controller >= 0 => {
+            format!("  controller is broker {controller}, epoch {epoch}")
+        }
+        Kind::Warning { message } => format!("  warning: {message}"),
+        _ => return None,
+    };
+    Some(format!("{:>7.1} s  {text}", event.elapsed_ms as f64 / 1000.0))
+}
+
+/// What a phase is for, in words.
+fn meaning(phase: &str) -> Option<&'static str> {
+    Some(match phase {
+        "healthy" => "checking that the lab is healthy",
+        "inject" => "injecting the fault",
+        "effect" => "proving that the fault took effect",
+        "settle" => "waiting until leaders, replicas and group have settled without it",
+        "hold" => "keeping the fault in place while the workload runs",
+        "restore" => "undoing the fault",
+        "recover" => "waiting until replicas are in sync and leaders are back",
+        "audit" => "comparing what producers were told with what the log holds",
+        "ready" => "waiting until the lab is proven ready",
+        _ => return None,
+    })
+}

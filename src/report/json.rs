@@ -1,0 +1,10 @@
+//! One JSON object for scripts and CI.
+
+use crate::report::Report;
+
+/// Renders the report as one JSON object.
+pub fn render(report: &Report) -> anyhow::Result<String> {
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    Ok(text)
+}

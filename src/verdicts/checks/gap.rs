@@ -1,0 +1,99 @@
+//! gap: how long nobody could write, or nobody got anything, on the partition that fared worst.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::timeline::event::TopicPartition;
+use crate::verdicts::checks::readable;
+use crate::verdicts::evidence::Evidence;
+use crate::verdicts::{Check, Finding, Status};
+use crate::workload::ledger::history::overall;
+use crate::workload::spans::{Activity, Window};
+
+/// The longest time without an acknowledgement, and without a delivery.
+pub struct LongestGap;
+
+impl Check for LongestGap {
+    fn id(&self) -> &'static str {
+        "gap"
+    }
+
+    fn meaning(&self) -> &'static str {
+        "the longest time without an acknowledgement or a delivery, per partition and overall, stays within the limit"
+    }
+
+    fn source(&self) -> &'static str {
+        "redpanda-data/chaos: the longest time between two successes of the same kind"
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Finding {
+        let Some(window) = evidence.fault_window() else {
+            return Finding::skipped("no fault was injected");
+        };
+        let Some(ledgers) = &evidence.ledgers else {
+            return Finding::new(Status::NoData, "the ledgers could not be collected");
+        };
+        let workload = &evidence.expected.workload;
+        if workload.producers == 0 {
+            return Finding::skipped("the lab has no producers");
+        }
+        let limit = evidence.limits.gap_ms;
+        let mut worst = 0;
+        let mut measured = serde_json::Map::new();
+        let mut words = Vec::new();
+        let kinds = [("acknowledgement", ledgers.acks(), true), ("delivery", ledgers.deliveries(), workload.consumers > 0)];
+        for (kind, partitions, judged) in kinds {
+            if !judged {
+                continue;
+            }
+            let gaps = gaps(evidence, &partitions, window);
+            let (partition, length) = gaps.iter().max_by_key(|(_, length)| **length).map_or(("none", 0), |(p, l)| (p, *l));
+            let everywhere = length_of(&overall(&partitions), window);
+            worst = worst.max(length);
+            words.push(format!("{} without {kind} on {partition}, {} overall", told(length), told(everywhere)));
+            measured.insert(kind.into(), json!({
+                "longest_ms": length, "partition": partition, "overall_ms": everywhere, "partitions_ms": gaps,
+            }));
+        }
+        let mut finding = Finding::of(worst <= limit, format!("{} (limit {})", words.join("; "), readable(limit)));
+        finding.measured = measured;
+        finding.with("limit_ms", limit)
+    }
+}
+
+/// The longest gap of every partition, in milliseconds; a partition without any success has one as long as the window.
+fn gaps(evidence: &Evidence, activities: &BTreeMap<TopicPartition, Activity>, window: Window) -> BTreeMap<String, u64> {
+    let none = Activity::default();
+    let partitions = evidence.expected.partitions();
+    partitions
+        .map(|partition| {
+            let activity = activities.get(&partition).unwrap_or(&none);
+            (format!("{}/{}", partition.0, partition.1), length_of(activity, window))
+        })
+        .collect()
+}
+
+/// Gaps that are too short to be recorded count as 0.
+fn length_of(activity: &Activity, window: Window) -> u64 {
+    activity.longest_gap(window).map_or(0, |gap| gap.length().unsigned_abs())
+}
+
+fn told(length: u64) -> String {
+    if length == 0 { "never more than 250 ms".into() } else { readable(length) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdicts::checks::testing::Drill;
+
+    #[test]
+    fn a_gap_beyond_the_limit_fails_and_names_the_partition() {
+        let good = LongestGap.judge(&Drill::good().evidence());
+        assert_eq!(good.status, Status::Passed, "{}", good.summary);
+        let bad = LongestGap.judge(&Drill::good().nothing_acknowledged_during_the_fault().gap_limit(5_000).evidence());
+        assert_eq!(bad.status, Status::Failed, "{}", bad.summary);
+        assert!(bad.measured["acknowledgement"]["longest_ms"].as_u64().unwrap() > 5_000);
+    }
+}

@@ -1,0 +1,92 @@
+//! group-recovered: the consumer group is whole, with and without the fault.
+
+use std::collections::BTreeSet;
+
+use crate::timeline::conditions;
+use crate::verdicts::evidence::Evidence;
+use crate::verdicts::{Check, Finding, Status};
+use crate::workload::ledger::history::RebalanceKind;
+
+/// The group is stable, with every partition assigned exactly once.
+pub struct GroupRecovered;
+
+impl Check for GroupRecovered {
+    fn id(&self) -> &'static str {
+        "group-recovered"
+    }
+
+    fn meaning(&self) -> &'static str {
+        "the group is stable with every partition assigned exactly once, during the fault and at the end"
+    }
+
+    fn source(&self) -> &'static str {
+        "Kafka: DescribeGroups of the coordinator; rebalances as the members saw them"
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Finding {
+        let expected = &evidence.expected;
+        if expected.workload.consumers == 0 {
+            return Finding::skipped("the lab has no consumers");
+        }
+        for (moment, view) in [("while the fault was in place", &evidence.during), ("at the end", &evidence.after)] {
+            let lacking = conditions::group_stable(view, expected);
+            if !lacking.is_empty() {
+                return Finding::of(false, format!("{moment}: {}", lacking.join("; ")));
+            }
+        }
+        let coordinator = |view: &crate::timeline::view::View| {
+            view.group.as_ref().map_or_else(|| "none".to_owned(), |group| expected.broker_service(group.coordinator))
+        };
+        let (before, after) = (coordinator(&evidence.before), coordinator(&evidence.after));
+        let rebalances = rebalances(evidence);
+        let moved = if before == after { format!("coordinator {after}") } else { format!("coordinator {before} → {after}") };
+        let summary = format!(
+            "group {} is stable, {} partitions assigned once each; {moved}; {} rebalances",
+            expected.workload.group,
+            expected.partitions().count(),
+            rebalances.map_or_else(|| "unknown".to_owned(), |n| n.to_string()),
+        );
+        Finding::new(Status::Passed, summary)
+            .with("rebalances", rebalances)
+            .with("coordinator_before", before)
+            .with("coordinator_during", coordinator(&evidence.during))
+            .with("coordinator", after)
+    }
+}
+
+/// How many generations of the group began in the fault's window, as its members' ledgers tell.
+///
+/// Members tell one rebalance each by itself, so generations are counted; where a member does not know its generation,
+/// each of its assignments counts.
+fn rebalances(evidence: &Evidence) -> Option<usize> {
+    let window = evidence.fault_window()?;
+    let ledgers = evidence.ledgers.as_ref()?;
+    let mut generations = BTreeSet::new();
+    for consumer in &ledgers.consumers {
+        for rebalance in &consumer.rebalances {
+            let what = &rebalance.what;
+            if rebalance.kind == RebalanceKind::Assigned && (window.from..=window.to).contains(&what.at) {
+                generations.insert(match what.generation {
+                    Some(generation) => (String::new(), i64::from(generation)),
+                    None => (consumer.header.consumer.clone(), what.at),
+                });
+            }
+        }
+    }
+    Some(generations.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdicts::checks::testing::Drill;
+
+    #[test]
+    fn a_group_that_loses_a_partition_fails() {
+        let good = GroupRecovered.judge(&Drill::good().evidence());
+        assert_eq!(good.status, Status::Passed, "{}", good.summary);
+        let bad = GroupRecovered.judge(&Drill::good().partition_without_owner().evidence());
+        assert_eq!(bad.status, Status::Failed);
+        assert!(bad.summary.contains("1 partitions are assigned to nobody"), "{}", bad.summary);
+    }
+}

@@ -1,0 +1,61 @@
+//! isr-restored: at the end every replica is in sync again.
+
+use crate::timeline::conditions;
+use crate::verdicts::checks::readable;
+use crate::verdicts::evidence::Evidence;
+use crate::verdicts::{Check, Finding, Status};
+
+/// Every ISR is full.
+pub struct IsrRestored;
+
+impl Check for IsrRestored {
+    fn id(&self) -> &'static str {
+        "isr-restored"
+    }
+
+    fn meaning(&self) -> &'static str {
+        "every partition has all its replicas in sync at the end"
+    }
+
+    fn source(&self) -> &'static str {
+        "Kafka: under-replicated partitions are 0 in a healthy cluster"
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Finding {
+        let count = evidence.expected.partitions().count();
+        let full = |view: &_| conditions::isr_is_survivors(view, &evidence.expected, None);
+        let Some(fault) = &evidence.fault else {
+            let lacking = full(&evidence.after);
+            return if lacking.is_empty() {
+                Finding::new(Status::Passed, format!("all {count} partitions have every replica in sync"))
+                    .with("partitions", count)
+            } else {
+                Finding::of(false, lacking.join("; "))
+            };
+        };
+        let Some(undone) = fault.undone else {
+            return Finding::skipped(format!("{} of {} was left in place", fault.fault, fault.target));
+        };
+        match evidence.held_since(undone, None, full) {
+            Ok(at) => {
+                let took = evidence.since(undone, at);
+                let summary = format!("all {count} partitions had every replica in sync {} after the restart", readable(took));
+                Finding::new(Status::Passed, summary).with("partitions", count).with("restored_after_ms", took)
+            }
+            Err(lacking) => Finding::of(false, lacking.join("; ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdicts::checks::testing::Drill;
+
+    #[test]
+    fn an_isr_that_does_not_grow_back_fails_and_a_fault_left_in_place_skips() {
+        assert_eq!(IsrRestored.judge(&Drill::good().evidence()).status, Status::Passed);
+        assert_eq!(IsrRestored.judge(&Drill::good().never_recovers().evidence()).status, Status::Failed);
+        assert_eq!(IsrRestored.judge(&Drill::good().left_in_place().evidence()).status, Status::Skipped);
+    }
+}

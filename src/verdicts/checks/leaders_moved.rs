@@ -1,0 +1,71 @@
+//! leaders-moved: no partition is led by the broker that is gone, and every one is led by somebody.
+
+use crate::timeline::conditions;
+use crate::verdicts::checks::readable;
+use crate::verdicts::evidence::Evidence;
+use crate::verdicts::{Check, Finding, Status};
+
+/// Leadership left the target of the fault in time, and every partition found another leader.
+pub struct LeadersMoved;
+
+impl Check for LeadersMoved {
+    fn id(&self) -> &'static str {
+        "leaders-moved"
+    }
+
+    fn meaning(&self) -> &'static str {
+        "leadership left the broker that is gone, in time, and every partition found another leader"
+    }
+
+    fn source(&self) -> &'static str {
+        "Kafka: a dead broker counts as alive for at most zookeeper.session.timeout.ms"
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Finding {
+        let Some(fault) = &evidence.fault else {
+            return Finding::skipped("no fault was injected");
+        };
+        if evidence.expected.broker_id(&fault.target).is_none() {
+            return Finding::skipped(format!("{} is no broker and leads no partition", fault.target));
+        }
+        if fault.effective.is_none() {
+            return Finding::new(Status::Unknown, "the fault was not proven, so nothing had to move");
+        }
+        let limit = evidence.limits.leaders_moved_ms;
+        let moved = evidence.held_since(fault.injected + 1, fault.undone, |view| {
+            conditions::led_by_survivors(view, &evidence.expected, Some(&fault.target))
+        });
+        let finding = match moved {
+            Ok(at) => {
+                let took = evidence.since(fault.injected, at);
+                Finding::of(
+                    took <= limit,
+                    format!("every partition was led by another broker after {} (limit {})", readable(took), readable(limit)),
+                )
+                .with("moved_after_ms", took)
+            }
+            Err(lacking) => Finding::of(false, format!("leaders had not moved: {}", lacking.join("; "))),
+        };
+        finding.with("limit_ms", limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdicts::checks::testing::Drill;
+
+    #[test]
+    fn leaders_that_stay_or_move_too_late_fail() {
+        let good = LeadersMoved.judge(&Drill::good().evidence());
+        assert_eq!(good.status, Status::Passed, "{}", good.summary);
+        assert_eq!(good.measured["moved_after_ms"], 2_000);
+        assert_eq!(LeadersMoved.judge(&Drill::good().leaders_stay().evidence()).status, Status::Failed);
+        assert_eq!(LeadersMoved.judge(&Drill::good().leaders_moved_limit(1_000).evidence()).status, Status::Failed);
+    }
+
+    #[test]
+    fn a_zookeeper_server_leads_nothing_so_this_is_skipped() {
+        assert_eq!(LeadersMoved.judge(&Drill::of_zookeeper().evidence()).status, Status::Skipped);
+    }
+}

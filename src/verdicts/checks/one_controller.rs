@@ -1,0 +1,65 @@
+//! one-controller: every broker, asked by itself, names the same live controller.
+
+use crate::timeline::conditions;
+use crate::timeline::view::View;
+use crate::verdicts::evidence::Evidence;
+use crate::verdicts::{Check, Finding, Status};
+
+/// There is one controller, before, during and after the fault.
+pub struct OneController;
+
+impl Check for OneController {
+    fn id(&self) -> &'static str {
+        "one-controller"
+    }
+
+    fn meaning(&self) -> &'static str {
+        "every broker, asked by itself, names the same live controller, and its epoch never goes back"
+    }
+
+    fn source(&self) -> &'static str {
+        "Kafka: ActiveControllerCount sums to 1; /controller_epoch in ZooKeeper grows with each election"
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Finding {
+        let moments = [("before", &evidence.before), ("during", &evidence.during), ("after", &evidence.after)];
+        let epoch = |view: &View| view.controller.map(|(_, epoch)| epoch);
+        for (moment, view) in moments {
+            let lacking = conditions::one_controller(view, &evidence.expected);
+            if !lacking.is_empty() {
+                return Finding::of(false, format!("{moment} the fault: {}", lacking.join("; ")));
+            }
+        }
+        let (Some(first), Some(last)) = (epoch(&evidence.before), epoch(&evidence.after)) else {
+            return Finding::new(Status::Unknown, "ZooKeeper did not tell the controller's epoch");
+        };
+        let named = |view: &View| view.witnesses().find_map(|(_, broker)| broker.controller).unwrap_or(-1);
+        let (before, after) = (named(&evidence.before), named(&evidence.after));
+        let service = |id: i32| evidence.expected.broker_service(id);
+        let summary = if first == last {
+            format!("every broker names {} (epoch {last}) throughout", service(after))
+        } else {
+            format!("every broker names {} (epoch {last}); it was {} (epoch {first})", service(after), service(before))
+        };
+        Finding::of(last >= first, summary)
+            .with("controller", after)
+            .with("controller_before", before)
+            .with("epoch", last)
+            .with("epoch_before", first)
+            .with("asked", evidence.after.witnesses().map(|(id, _)| service(id)).collect::<Vec<_>>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdicts::checks::testing::Drill;
+
+    #[test]
+    fn brokers_that_name_two_controllers_fail_and_a_missing_epoch_is_unknown() {
+        let good = OneController.judge(&Drill::good().evidence());
+        assert_eq!(good.status, Status::Passed, "{}", good.summary);
+        assert_eq!(OneController.judge(&Drill::good().two_controllers().evidence()).status, Status::Failed);
+        assert_eq!(OneController.judge(&Drill::good().without_epoch().evidence()).status, Status::Unknown);
+    }
+}

@@ -1,0 +1,208 @@
+//! What a run's folder holds, loaded once for all checks.
+
+use std::fs::File;
+use std::io::BufReader;
+
+use anyhow::Context as _;
+
+use crate::state::RunFolder;
+use crate::timeline::conditions::Lacking;
+use crate::timeline::event::{EffectiveLimits, Event, Kind};
+use crate::timeline::record;
+use crate::timeline::view::View;
+use crate::topology::Expectation;
+use crate::workload::audit::LogSummary;
+use crate::workload::ledger::history::Ledgers;
+use crate::workload::spans::Window;
+
+/// The evidence of one run.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// Every event, in order.
+    pub events: Vec<Event>,
+    /// What must be true of the lab.
+    pub expected: Expectation,
+    /// Limits that it is judged by.
+    pub limits: EffectiveLimits,
+    /// The fault, if the run had one.
+    pub fault: Option<FaultTimes>,
+    /// What was known just before the fault was injected; without a fault, at the end.
+    pub before: View,
+    /// What was known just before the fault was undone, or at the end where it was left in place.
+    pub during: View,
+    /// What was known when the ledgers and the log were compared, or at the end.
+    pub after: View,
+    /// The moment just before end offsets were taken, in milliseconds since the Unix epoch.
+    pub cut: Option<i64>,
+    /// What producers were told and what members delivered, if it could be collected.
+    pub ledgers: Option<Ledgers>,
+    /// What the log holds, if it could be read.
+    pub log: Option<LogSummary>,
+}
+
+/// When a fault was in place. Events are given by their place in [`Evidence::events`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultTimes {
+    /// Its name.
+    pub fault: String,
+    /// The service it hit.
+    pub target: String,
+    /// Where it was injected.
+    pub injected: usize,
+    /// Where it was proven, and the proof.
+    pub effective: Option<(usize, String)>,
+    /// Where undoing it began.
+    pub undone: Option<usize>,
+}
+
+impl Evidence {
+    /// Loads a run's folder.
+    ///
+    /// # Errors
+    /// When the timeline, a ledger or the log's summary is there and cannot be read. What is missing is no error:
+    /// checks that need it say so.
+    pub fn load(run: &RunFolder) -> anyhow::Result<Self> {
+        let events = record::read(&run.timeline())?;
+        let cut = events.iter().find(|e| matches!(e.kind, Kind::Cut)).map(wall_ms);
+        let ledgers = match cut {
+            Some(cut) => Some(read_ledgers(run, cut)?),
+            None => None,
+        };
+        let log = match File::open(run.log_summary()) {
+            Ok(file) => Some(
+                serde_json::from_reader(BufReader::new(file))
+                    .with_context(|| format!("cannot read {}", run.log_summary().display()))?,
+            ),
+            Err(_) => None,
+        };
+        Self::new(events, ledgers, log)
+    }
+
+    /// Puts evidence together.
+    ///
+    /// # Errors
+    /// When the events do not begin with the start of a run.
+    pub fn new(events: Vec<Event>, ledgers: Option<Ledgers>, log: Option<LogSummary>) -> anyhow::Result<Self> {
+        let Some(Kind::RunStarted { expectation, limits, .. }) = events.first().map(|event| &event.kind) else {
+            anyhow::bail!("the timeline does not begin with the start of a run");
+        };
+        let (expected, limits) = (expectation.clone(), limits.clone());
+        let fault = fault_times(&events);
+        let cut_at = events.iter().position(|event| matches!(event.kind, Kind::Cut));
+        let mut view = View::default();
+        let (mut before, mut during, mut after) = (None, None, None);
+        for (place, event) in events.iter().enumerate() {
+            if let Some(fault) = &fault {
+                if place == fault.injected {
+                    before = Some(view.clone());
+                }
+                if Some(place) == fault.undone {
+                    during = Some(view.clone());
+                }
+            }
+            view.apply(event);
+            if Some(place) == cut_at {
+                after = Some(view.clone());
+            }
+        }
+        let after = after.unwrap_or(view);
+        Ok(Self {
+            cut: cut_at.map(|place| wall_ms(&events[place])),
+            before: before.unwrap_or_else(|| after.clone()),
+            during: during.unwrap_or_else(|| after.clone()),
+            after,
+            events,
+            expected,
+            limits,
+            fault,
+            ledgers,
+            log,
+        })
+    }
+
+    /// Milliseconds since the start from which a condition held on end, between two events.
+    ///
+    /// Returns what was lacking at the end when it did not hold there.
+    pub fn held_since(
+        &self,
+        from: usize,
+        to: Option<usize>,
+        condition: impl Fn(&View) -> Lacking,
+    ) -> Result<u64, Lacking> {
+        let to = to.unwrap_or(self.events.len());
+        let mut view = View::default();
+        self.events[..from].iter().for_each(|event| view.apply(event));
+        let mut held: Result<u64, Lacking> = Err(vec!["nothing was observed".into()]);
+        for event in &self.events[from..to] {
+            view.apply(event);
+            held = match (condition(&view), held) {
+                (lacking, Ok(since)) if lacking.is_empty() => Ok(since),
+                (lacking, Err(_)) if lacking.is_empty() => Ok(event.elapsed_ms),
+                (lacking, _) => Err(lacking),
+            };
+        }
+        held
+    }
+
+    /// The time from a fault's injection to the cut: what happened in it is the fault's doing.
+    pub fn fault_window(&self) -> Option<Window> {
+        let fault = self.fault.as_ref()?;
+        let from = wall_ms(&self.events[fault.injected]);
+        Some(Window { from, to: self.end() })
+    }
+
+    /// The time in which a fault was proven to be in place.
+    pub fn effective_window(&self) -> Option<Window> {
+        let fault = self.fault.as_ref()?;
+        let (effective, _) = fault.effective.as_ref()?;
+        let to = fault.undone.map_or_else(|| self.end(), |place| wall_ms(&self.events[place]));
+        let from = wall_ms(&self.events[*effective]);
+        Some(Window { from, to })
+    }
+
+    /// Milliseconds from one event to a moment since the start.
+    pub fn since(&self, place: usize, elapsed_ms: u64) -> u64 {
+        elapsed_ms.saturating_sub(self.events[place].elapsed_ms)
+    }
+
+    fn end(&self) -> i64 {
+        self.cut.or_else(|| self.events.last().map(wall_ms)).unwrap_or_default()
+    }
+}
+
+fn wall_ms(event: &Event) -> i64 {
+    event.wall.as_millisecond()
+}
+
+fn fault_times(events: &[Event]) -> Option<FaultTimes> {
+    let mut times: Option<FaultTimes> = None;
+    for (place, event) in events.iter().enumerate() {
+        match (&event.kind, &mut times) {
+            (Kind::FaultInjected { fault, target }, None) => {
+                times = Some(FaultTimes {
+                    fault: fault.clone(),
+                    target: target.clone(),
+                    injected: place,
+                    effective: None,
+                    undone: None,
+                });
+            }
+            (Kind::FaultEffective { proof, .. }, Some(times)) => times.effective = Some((place, proof.clone())),
+            (Kind::FaultUndone { .. }, Some(times)) => times.undone = Some(place),
+            _ => {}
+        }
+    }
+    times
+}
+
+fn read_ledgers(run: &RunFolder, until: i64) -> anyhow::Result<Ledgers> {
+    let folder = run.ledgers();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        files.push((name, BufReader::new(file)));
+    }
+    Ledgers::read(files, until)
+}
