@@ -1,4 +1,11 @@
 //! Kafka and ZooKeeper behind small types.
+//!
+//! [`client`], [`topics`], [`log`] and [`status`] go by librdkafka, which finds its way through a cluster by itself;
+//! [`wire`] asks one broker and no other, and [`zookeeper`] one server.
 
+pub mod client;
+pub mod log;
+pub mod status;
+pub mod topics;
 pub mod wire;
 pub mod zookeeper;

@@ -1,1 +1,14 @@
-//! Being written.
+//! The workload: khd's own producers and consumers, the ledgers they keep, and the audit of the log.
+//!
+//! [`produce`] sends messages (see [`message`]) and notes in its [`ledger`] what it was told; [`consume`] notes
+//! what it was given. [`audit`] reads the whole log and compares it with the ledgers.
+
+pub mod audit;
+pub mod consume;
+pub mod ledger;
+mod limit;
+pub mod logs;
+pub mod message;
+pub mod produce;
+pub mod ranges;
+pub mod spans;

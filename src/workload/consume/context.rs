@@ -1,0 +1,234 @@
+//! What librdkafka reports to a consumer: rebalances, commits, errors.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::kafka::client::log_line;
+use crate::kafka::status;
+use crate::timeline::event::TopicPartition;
+use crate::workload::consume::tally::Tally;
+use crate::workload::ledger::{Committed, Line, Rebalanced, Writer};
+use crate::workload::limit::Limit;
+use crate::workload::logs::brief;
+use crate::workload::message::now_ms;
+
+/// The context of a consumer client. librdkafka calls it from within `poll`, on the polling thread.
+#[derive(Debug)]
+pub struct Context {
+    ledger: Writer,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    tally: Tally,
+    rebalances: u64,
+    committing: bool,
+    errors: Limit,
+}
+
+impl Context {
+    /// With this ledger.
+    pub fn new(ledger: Writer) -> Self {
+        Self {
+            ledger,
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a delivery.
+    pub fn deliver(&self, topic: &str, partition: i32, offset: i64) {
+        self.state().tally.deliver(topic, partition, offset, now_ms());
+    }
+
+    /// How many deliveries and rebalances there were.
+    pub fn totals(&self) -> (u64, u64) {
+        let state = self.state();
+        (state.tally.delivered(), state.rebalances)
+    }
+
+    /// Writes to the ledger what was delivered; an empty line when nothing was and `heartbeat` is asked for.
+    /// Returns whether a line was written.
+    pub fn write_delivered(&self, heartbeat: bool) -> bool {
+        let partitions = self.state().tally.drain();
+        let write = heartbeat || !partitions.is_empty();
+        if write {
+            self.ledger.append_or_log(&Line::Delivered {
+                at: now_ms(),
+                partitions,
+            });
+        }
+        write
+    }
+
+    /// Writes the last line.
+    pub fn close_ledger(&self) {
+        self.ledger.append_or_log(&Line::Closed { at: now_ms() });
+    }
+
+    /// Commits what is processed, without waiting, unless a commit is still under way.
+    pub fn commit_later(&self, consumer: &BaseConsumer<Self>) {
+        let offsets = {
+            let mut state = self.state();
+            let offsets = state.tally.uncommitted();
+            if state.committing || offsets.is_empty() {
+                return;
+            }
+            state.committing = true;
+            offsets
+        };
+        if let Err(error) = consumer.commit(&list(&offsets), CommitMode::Async) {
+            self.state().committing = false;
+            self.trouble(&format!("cannot commit: {error}"));
+        }
+    }
+
+    /// Commits what is processed, and waits: at most for the session's time-out.
+    pub fn commit_now(&self, consumer: &BaseConsumer<Self>) {
+        let offsets = self.state().tally.uncommitted();
+        if offsets.is_empty() {
+            return;
+        }
+        match consumer.commit(&list(&offsets), CommitMode::Sync) {
+            Ok(()) => self.confirm(offsets),
+            Err(error) => self.trouble(&format!("cannot commit: {error}")),
+        }
+    }
+
+    fn confirm(&self, offsets: Vec<(TopicPartition, i64)>) {
+        {
+            let mut state = self.state();
+            for ((topic, partition), offset) in &offsets {
+                state.tally.confirm(topic, *partition, *offset);
+            }
+        }
+        let committed = |((topic, partition), offset)| Committed {
+            topic,
+            partition,
+            offset,
+        };
+        self.ledger.append_or_log(&Line::Committed {
+            at: now_ms(),
+            offsets: offsets.into_iter().map(committed).collect(),
+        });
+    }
+
+    /// Logs and notes what went wrong, at most once a second.
+    pub fn trouble(&self, message: &str) {
+        let Some(suppressed) = self.state().errors.allow() else {
+            return;
+        };
+        tracing::warn!(suppressed, "{message}");
+        self.ledger.note(message);
+    }
+
+    fn rebalanced(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList, kind: &str) -> Rebalanced {
+        let membership = status::membership(consumer);
+        let partitions: Vec<TopicPartition> = partitions
+            .elements()
+            .iter()
+            .map(|element| (element.topic().to_owned(), element.partition()))
+            .collect();
+        let rebalanced = Rebalanced {
+            at: now_ms(),
+            generation: membership.as_ref().map(|membership| membership.generation),
+            member: membership.map(|membership| membership.member),
+            lost: consumer.assignment_lost(),
+            partitions,
+        };
+        tracing::info!(
+            generation = rebalanced.generation,
+            member = rebalanced.member,
+            count = rebalanced.partitions.len(),
+            lost = rebalanced.lost,
+            "{kind} {}",
+            match rebalanced.partitions.as_slice() {
+                [] => "nothing".to_owned(),
+                some => brief(some),
+            }
+        );
+        self.state().rebalances += u64::from(!rebalanced.partitions.is_empty());
+        rebalanced
+    }
+}
+
+fn list(offsets: &[(TopicPartition, i64)]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(offsets.len());
+    for ((topic, partition), offset) in offsets {
+        // It only fails for offsets that librdkafka cannot express; these came from it.
+        let _ = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
+    }
+    list
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // A topic that is gone, or not there yet, is waited for.
+        let expected = [
+            RDKafkaErrorCode::UnknownTopicOrPartition,
+            RDKafkaErrorCode::UnknownTopic,
+            RDKafkaErrorCode::PartitionEOF,
+        ];
+        match error.rdkafka_error_code() {
+            Some(code) if expected.contains(&code) => tracing::debug!("{reason}"),
+            _ => self.trouble(reason),
+        }
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        // What was delivered before belongs before the rebalance in the ledger too.
+        self.write_delivered(false);
+        match rebalance {
+            Rebalance::Revoke(partitions) => {
+                // What others own already cannot be committed any more.
+                if !consumer.assignment_lost() {
+                    self.commit_now(consumer);
+                }
+                let revoked = self.rebalanced(consumer, partitions, "revoked");
+                self.state().tally.forget(&revoked.partitions);
+                self.ledger.append_or_log(&Line::Revoked(revoked));
+            }
+            Rebalance::Assign(_) => {}
+            Rebalance::Error(error) => self.trouble(&format!("rebalance failed: {error}")),
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            let assigned = self.rebalanced(consumer, partitions, "assigned");
+            self.ledger.append_or_log(&Line::Assigned(assigned));
+        }
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
+        self.state().committing = false;
+        match result {
+            Ok(()) => {
+                let elements = offsets.elements();
+                let confirmed = elements.iter().filter(|element| element.error().is_ok());
+                let offsets = confirmed.filter_map(|element| match element.offset() {
+                    Offset::Offset(offset) => Some(((element.topic().to_owned(), element.partition()), offset)),
+                    _ => None,
+                });
+                self.confirm(offsets.collect());
+            }
+            Err(error) => self.trouble(&format!("cannot commit: {error}")),
+        }
+    }
+}

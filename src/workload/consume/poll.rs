@@ -1,0 +1,129 @@
+//! The polling loop.
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use tokio_util::sync::CancellationToken;
+
+use crate::kafka::client;
+use crate::workload::consume::context::Context;
+use crate::workload::consume::{Options, Totals};
+use crate::workload::ledger::{ConsumerHeader, Line, SCHEMA, Writer};
+use crate::workload::message::now_ms;
+
+/// Longest wait for a message, so that a cancellation is seen soon.
+const POLL: Duration = Duration::from_millis(50);
+/// How often the ledger is written, when there is something to write.
+const WRITE: Duration = Duration::from_millis(250);
+/// How often a sign of life is written, when there is not.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How often offsets are committed.
+const COMMIT: Duration = Duration::from_millis(500);
+/// How long the end may take: the last commit, and leaving the group.
+const LEAVE: Duration = Duration::from_secs(8);
+
+/// Consumes until cancelled or the count is reached, then commits, leaves and closes the ledger. Blocks.
+pub fn run(options: &Options, id: &str, host: &str, cancel: &CancellationToken) -> anyhow::Result<Totals> {
+    let instance = options.static_membership.then_some(host);
+    let header = Line::Consumer(ConsumerHeader {
+        schema: SCHEMA,
+        consumer: id.to_owned(),
+        host: host.to_owned(),
+        started: now_ms(),
+        group: options.group.clone(),
+        instance: instance.map(str::to_owned),
+        assignment: options.assignment.strategy().to_owned(),
+        topics: options.topics.clone(),
+    });
+    let ledger = Writer::create(options.ledger.as_deref(), &format!("consumer-{id}"), &header)?;
+    let consumer: BaseConsumer<Context> = client::create(&options.config(id, instance), Context::new(ledger))?;
+    let context = consumer.context().clone();
+    let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
+    consumer.subscribe(&topics)?;
+    tracing::info!(
+        consumer = id,
+        group = options.group,
+        assignment = options.assignment.strategy(),
+        instance,
+        "consuming {} topics",
+        topics.len()
+    );
+    let outcome = poll(options, id, &consumer, &context, cancel);
+    context.write_delivered(true);
+    leave(consumer, &context);
+    context.write_delivered(false);
+    context.close_ledger();
+    let (delivered, rebalances) = context.totals();
+    tracing::info!(consumer = id, delivered, rebalances, "ended after {delivered} messages");
+    outcome.map(|()| Totals {
+        consumer: id.to_owned(),
+        delivered,
+        rebalances,
+    })
+}
+
+fn poll(
+    options: &Options,
+    id: &str,
+    consumer: &BaseConsumer<Context>,
+    context: &Context,
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
+    let start = Instant::now();
+    let (mut written, mut alive, mut committed, mut logged_at) = (start, start, start, start);
+    let (mut delivered, mut logged) = (0, 0);
+    while options.count.is_none_or(|count| delivered < count) && !cancel.is_cancelled() {
+        match consumer.poll(POLL) {
+            Some(Ok(message)) => {
+                context.deliver(message.topic(), message.partition(), message.offset());
+                delivered += 1;
+            }
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                let reason = consumer
+                    .client()
+                    .fatal_error()
+                    .map(|(_, reason)| reason)
+                    .unwrap_or_default();
+                anyhow::bail!("the consumer cannot go on: {code}: {reason}");
+            }
+            // The context has been told already.
+            Some(Err(_)) | None => {}
+        }
+        let now = Instant::now();
+        if now - written >= WRITE {
+            written = now;
+            if context.write_delivered(now - alive >= HEARTBEAT) {
+                alive = now;
+            }
+        }
+        if now - committed >= COMMIT {
+            committed = now;
+            context.commit_later(consumer);
+        }
+        if delivered - logged >= options.log_every && now - logged_at >= Duration::from_secs(1) {
+            (logged, logged_at) = (delivered, now);
+            tracing::info!(consumer = id, delivered, "consumed {delivered} messages");
+        }
+    }
+    Ok(())
+}
+
+/// Commits, and leaves the group, in a thread: with the coordinator gone, neither has a deadline of its own that
+/// is short enough.
+fn leave(consumer: BaseConsumer<Context>, context: &Arc<Context>) {
+    let (done, left) = channel();
+    let committing = context.clone();
+    std::thread::spawn(move || {
+        committing.commit_now(&consumer);
+        // Closes the consumer: a last revocation, then it leaves the group.
+        drop(consumer);
+        let _ = done.send(());
+    });
+    if left.recv_timeout(LEAVE).is_err() {
+        context.trouble("did not leave the group in time: its coordinator does not answer");
+    }
+}

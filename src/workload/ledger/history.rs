@@ -1,0 +1,211 @@
+//! What ledgers tell, once read: histories of producers and consumers.
+
+use std::collections::BTreeMap;
+
+use crate::timeline::event::TopicPartition;
+use crate::workload::ledger::{ConsumerHeader, ProducerHeader, Rebalanced};
+use crate::workload::ranges::Ranges;
+use crate::workload::spans::{Activity, Spans};
+
+/// All ledgers of a lab.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ledgers {
+    /// Producers, by the time they started.
+    pub producers: Vec<ProducerHistory>,
+    /// Consumers, by the time they started.
+    pub consumers: Vec<ConsumerHistory>,
+}
+
+/// What one producer was told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProducerHistory {
+    /// Who it is.
+    pub header: ProducerHeader,
+    /// Its sends by partition.
+    pub partitions: BTreeMap<TopicPartition, Sends>,
+    /// Every send begun before this is settled.
+    pub horizon: i64,
+    /// When it last wrote its ledger.
+    pub last: i64,
+    /// Whether it ended cleanly.
+    pub closed: bool,
+    /// Notes, with their times.
+    pub notes: Vec<(i64, String)>,
+}
+
+/// One producer's sends to one partition, as sets of sequence numbers.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sends {
+    /// Every sequence number below this may have been sent.
+    pub reserved: u64,
+    /// Acknowledged up to the moment until which is judged.
+    pub acked: Ranges,
+    /// Acknowledged later.
+    pub acked_later: Ranges,
+    /// Certainly not written, as librdkafka says.
+    pub failed: Ranges,
+    /// Settled as unknown: may or may not be in the log.
+    pub unknown: Ranges,
+    /// The greatest offset acknowledged up to the moment until which is judged.
+    pub last_offset: Option<i64>,
+    /// When sends were acknowledged.
+    pub acks: Activity,
+    /// When sends that failed or are unknown began.
+    pub troubled: Spans,
+}
+
+impl Sends {
+    /// What was reserved and is not settled: in flight, never sent, or sent by a process that died. Its fate is
+    /// as unknown as that of [`unknown`](Self::unknown).
+    pub fn unsettled(&self) -> Ranges {
+        let mut rest = Ranges::default();
+        rest.insert_range(0..self.reserved);
+        rest.without(&self.acked)
+            .without(&self.acked_later)
+            .without(&self.failed)
+            .without(&self.unknown)
+    }
+}
+
+/// What one consumer delivered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConsumerHistory {
+    /// Who it is.
+    pub header: ConsumerHeader,
+    /// What it delivered, by partition.
+    pub partitions: BTreeMap<TopicPartition, Deliveries>,
+    /// Its rebalances, in order.
+    pub rebalances: Vec<Rebalance>,
+    /// When it last wrote its ledger.
+    pub last: i64,
+    /// Whether it ended cleanly.
+    pub closed: bool,
+    /// Notes, with their times.
+    pub notes: Vec<(i64, String)>,
+}
+
+impl ConsumerHistory {
+    /// Which partitions it held last, as far as its ledger tells.
+    pub fn assignment(&self) -> Vec<TopicPartition> {
+        let mut held = std::collections::BTreeSet::new();
+        for rebalance in &self.rebalances {
+            for partition in &rebalance.what.partitions {
+                match rebalance.kind {
+                    RebalanceKind::Assigned => held.insert(partition.clone()),
+                    RebalanceKind::Revoked => held.remove(partition),
+                };
+            }
+        }
+        held.into_iter().collect()
+    }
+}
+
+/// What one consumer delivered from one partition.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Deliveries {
+    /// The offsets.
+    pub offsets: Ranges,
+    /// How many deliveries there were; more than offsets when some were delivered again.
+    pub count: u64,
+    /// When there were deliveries.
+    pub times: Activity,
+    /// The last committed offset that the coordinator confirmed.
+    pub committed: Option<i64>,
+    /// Where the position moved otherwise than to the next offset, without a rebalance between: the first ten.
+    pub jumps: Vec<Jump>,
+    /// How many such jumps there were.
+    pub jump_count: u64,
+}
+
+/// A step of a consumer's position that is not to the next offset. Forward over existing records it is a poll
+/// skip; over what holds no record (markers of transactions, compacted records) it is nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Jump {
+    /// The offset delivered before.
+    pub from: i64,
+    /// The offset delivered next.
+    pub to: i64,
+    /// About when: the time of the ledger's line.
+    pub at: i64,
+}
+
+/// A rebalance as one consumer saw it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rebalance {
+    /// Whether partitions came or went.
+    pub kind: RebalanceKind,
+    /// When, which partitions, and in which generation.
+    pub what: Rebalanced,
+}
+
+/// Whether partitions came or went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RebalanceKind {
+    /// They were given to the consumer.
+    Assigned,
+    /// They were taken from it.
+    Revoked,
+}
+
+impl Ledgers {
+    /// When any producer's sends were acknowledged, by partition.
+    pub fn acks(&self) -> BTreeMap<TopicPartition, Activity> {
+        let sends = self.producers.iter().flat_map(|producer| &producer.partitions);
+        merged(sends.map(|(partition, sends)| (partition.clone(), &sends.acks)))
+    }
+
+    /// When there were deliveries to any consumer, by partition.
+    pub fn deliveries(&self) -> BTreeMap<TopicPartition, Activity> {
+        let deliveries = self.consumers.iter().flat_map(|consumer| &consumer.partitions);
+        merged(deliveries.map(|(partition, deliveries)| (partition.clone(), &deliveries.times)))
+    }
+
+    /// The greatest acknowledged offset by partition: the log must reach past it.
+    pub fn last_offsets(&self) -> BTreeMap<TopicPartition, i64> {
+        let mut last = BTreeMap::new();
+        for (partition, sends) in self.producers.iter().flat_map(|producer| &producer.partitions) {
+            if let Some(offset) = sends.last_offset {
+                let greatest = last.entry(partition.clone()).or_insert(offset);
+                *greatest = offset.max(*greatest);
+            }
+        }
+        last
+    }
+
+    /// When the first send that failed or is unknown began, at or after `at`; exact to
+    /// [`QUIET_MS`](crate::workload::spans::QUIET_MS).
+    pub fn first_trouble(&self, at: i64) -> Option<i64> {
+        self.producers
+            .iter()
+            .flat_map(|producer| producer.partitions.values())
+            .filter_map(|sends| {
+                let (first, _) = sends.troubled.iter().find(|(_, last)| *last >= at)?;
+                Some(first.max(at))
+            })
+            .min()
+    }
+}
+
+/// Merges activities by topic: the finer ones are of partitions.
+pub fn by_topic(partitions: &BTreeMap<TopicPartition, Activity>) -> BTreeMap<String, Activity> {
+    merged(
+        partitions
+            .iter()
+            .map(|((topic, _), activity)| (topic.clone(), activity)),
+    )
+}
+
+/// Merges activities into one.
+pub fn overall(partitions: &BTreeMap<TopicPartition, Activity>) -> Activity {
+    let mut all = Activity::default();
+    partitions.values().for_each(|activity| all.merge(activity));
+    all
+}
+
+fn merged<'a, K: Ord>(parts: impl Iterator<Item = (K, &'a Activity)>) -> BTreeMap<K, Activity> {
+    let mut merged: BTreeMap<K, Activity> = BTreeMap::new();
+    for (key, activity) in parts {
+        merged.entry(key).or_default().merge(activity);
+    }
+    merged
+}

@@ -1,0 +1,220 @@
+//! What librdkafka reports back: the fate of each message, and errors of the client.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::kafka::client::log_line;
+use crate::kafka::status::{self, Persistence};
+use crate::timeline::event::TopicPartition;
+use crate::workload::ledger::{Line, Writer};
+use crate::workload::limit::Limit;
+use crate::workload::message::{Message, now_ms};
+use crate::workload::produce::book::{Book, Counts, Fate};
+
+/// What the sending loop, librdkafka's reports and the ledger's keeper share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The partitions that are written, by slot.
+    pub names: Vec<TopicPartition>,
+    /// The ledger.
+    pub ledger: Writer,
+    /// Each slot's next sequence number: all below were begun.
+    pub sent: Vec<AtomicU64>,
+    /// Whether the client said that it cannot go on.
+    pub fatal: AtomicBool,
+    // Never locked by the sending loop for each message, so reports find it free.
+    reports: Mutex<Reports>,
+}
+
+#[derive(Debug)]
+struct Reports {
+    book: Book,
+    // The broker that last acknowledged, by slot.
+    brokers: Vec<Option<i32>>,
+    failures: Limit,
+    errors: Limit,
+}
+
+impl Shared {
+    /// For these partitions, with this ledger.
+    pub fn new(names: Vec<TopicPartition>, ledger: Writer) -> Self {
+        Self {
+            sent: names.iter().map(|_| AtomicU64::new(0)).collect(),
+            fatal: AtomicBool::new(false),
+            reports: Mutex::new(Reports {
+                book: Book::new(names.clone(), now_ms()),
+                brokers: vec![None; names.len()],
+                failures: Limit::default(),
+                errors: Limit::default(),
+            }),
+            names,
+            ledger,
+        }
+    }
+
+    fn reports(&self) -> MutexGuard<'_, Reports> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Each slot's next sequence number.
+    pub fn progress(&self) -> Vec<u64> {
+        self.sent.iter().map(|sent| sent.load(Ordering::SeqCst)).collect()
+    }
+
+    /// How many sends have which fate.
+    pub fn counts(&self) -> Counts {
+        self.reports().book.counts()
+    }
+
+    /// Lets the horizon pass what was begun until now. For the sender, between two sends.
+    pub fn checkpoint(&self, now: i64) {
+        let sent = self.progress();
+        self.reports().book.checkpoint(now, &sent);
+    }
+
+    /// Settles a message that librdkafka did not even take.
+    pub fn refuse(&self, slot: usize, sequence: u64) {
+        let now = now_ms();
+        self.reports().book.settle(slot, sequence, Fate::Failed, now, now);
+    }
+
+    /// Settles what a client that is gone did not report.
+    pub fn abandon(&self) {
+        let sent = self.progress();
+        self.reports().book.abandon(&sent, now_ms());
+    }
+
+    /// Writes to the ledger what was settled; nothing, when nothing was and `heartbeat` is not asked for.
+    /// Returns whether a line was written.
+    pub fn write_settled(&self, heartbeat: bool) -> bool {
+        // In this order: a send that `progress` does not show yet begins after `now`.
+        let now = now_ms();
+        let sent = self.progress();
+        let (horizon, partitions) = {
+            let mut reports = self.reports();
+            (reports.book.horizon(now, &sent), reports.book.drain())
+        };
+        let write = heartbeat || !partitions.is_empty();
+        if write {
+            self.ledger.append_or_log(&Line::Settled {
+                at: now_ms(),
+                horizon,
+                partitions,
+            });
+        }
+        write
+    }
+}
+
+/// Packs a slot and a sequence number into the word that librdkafka carries with a message.
+pub fn tag(slot: usize, sequence: u64) -> usize {
+    const { assert!(usize::BITS == 64, "a message's tag needs 64 bits") };
+    slot << 48 | sequence as usize
+}
+
+fn untag(tag: usize) -> (usize, u64) {
+    (tag >> 48, (tag & ((1 << 48) - 1)) as u64)
+}
+
+/// The context of a producer client.
+#[derive(Debug)]
+pub struct Context(pub std::sync::Arc<Shared>);
+
+impl Context {
+    fn acknowledged(&self, reports: &mut Reports, slot: usize, message: &BorrowedMessage<'_>) {
+        let Some(broker) = status::broker(message) else { return };
+        let Some(last) = reports.brokers.get_mut(slot) else {
+            return;
+        };
+        if let Some(before) = last.replace(broker).filter(|before| *before != broker) {
+            let (topic, partition) = &self.0.names[slot];
+            tracing::info!(
+                topic,
+                partition,
+                from = before,
+                to = broker,
+                "{topic}-{partition} moved from broker {before} to broker {broker}"
+            );
+            let note = format!("{topic}-{partition} moved from broker {before} to broker {broker}");
+            self.0.ledger.note(note);
+        }
+    }
+
+    fn failed(&self, reports: &mut Reports, slot: usize, sequence: u64, fate: Fate, error: &KafkaError) {
+        let Some(suppressed) = reports.failures.allow() else {
+            return;
+        };
+        let (topic, partition) = &self.0.names[slot];
+        let fate = if fate == Fate::Failed { "failed" } else { "unknown" };
+        let message = format!("{topic}-{partition}: send {sequence} is {fate}: {error}");
+        tracing::warn!(topic, partition, sequence, fate, suppressed, "{message}");
+        self.0.ledger.note(format!("{message} (and {suppressed} more before)"));
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, opaque: Self::DeliveryOpaque) {
+        let now = now_ms();
+        let (slot, sequence) = untag(opaque);
+        let begun = |message: &BorrowedMessage<'_>| {
+            let value = message.payload().and_then(Message::parse);
+            value.map_or(now, |value| value.begun)
+        };
+        let mut reports = self.0.reports();
+        match result {
+            Ok(message) if status::persistence(message) == Persistence::Persisted => {
+                let offset = message.offset();
+                reports.book.settle(slot, sequence, Fate::Acked { offset }, now, now);
+                self.acknowledged(&mut reports, slot, message);
+            }
+            // With acks=0 nobody acknowledges anything.
+            Ok(message) => reports.book.settle(slot, sequence, Fate::Unknown, now, begun(message)),
+            Err((error, message)) => {
+                let fate = match status::persistence(message) {
+                    Persistence::NotPersisted => Fate::Failed,
+                    Persistence::PossiblyPersisted | Persistence::Persisted => Fate::Unknown,
+                };
+                reports.book.settle(slot, sequence, fate, now, begun(message));
+                self.failed(&mut reports, slot, sequence, fate, error);
+            }
+        }
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log_line(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.0.fatal.store(true, Ordering::SeqCst);
+        }
+        let Some(suppressed) = self.0.reports().errors.allow() else {
+            return;
+        };
+        tracing::warn!(suppressed, "{reason}");
+        self.0.ledger.note(reason);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_keep_slot_and_sequence() {
+        for (slot, sequence) in [(0, 0), (29, 1), (65_535, (1 << 48) - 1)] {
+            assert_eq!(untag(tag(slot, sequence)), (slot, sequence));
+        }
+    }
+}

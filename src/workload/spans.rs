@@ -1,0 +1,301 @@
+//! When something succeeded, and how long it did not: stretches of time, and the gaps between them.
+//!
+//! Times are milliseconds since the Unix epoch. Successes at most [`QUIET_MS`] apart belong to one stretch, so
+//! a stretch is as exact as its ends, and no gap of at most [`QUIET_MS`] is told.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Milliseconds of silence that are not yet a gap.
+pub const QUIET_MS: i64 = 250;
+
+/// Longest sample that [`Activity`] keeps, in milliseconds: counts are exact to this at a window's edges.
+const SAMPLE_MS: i64 = 1000;
+
+/// A stretch of successes without a gap. In JSON, `[first, last, count]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(i64, i64, u64)", into = "(i64, i64, u64)")]
+pub struct Span {
+    /// Time of the first.
+    pub first: i64,
+    /// Time of the last.
+    pub last: i64,
+    /// How many.
+    pub count: u64,
+}
+
+impl From<(i64, i64, u64)> for Span {
+    fn from((first, last, count): (i64, i64, u64)) -> Self {
+        Self { first, last, count }
+    }
+}
+
+impl From<Span> for (i64, i64, u64) {
+    fn from(span: Span) -> Self {
+        (span.first, span.last, span.count)
+    }
+}
+
+/// Adds a success at `at` to spans in the making.
+pub fn push(spans: &mut Vec<Span>, at: i64) {
+    match spans.last_mut() {
+        // A clock that was set back a little must not make a span's end come before its beginning.
+        Some(span) if at >= span.first - QUIET_MS && at <= span.last + QUIET_MS => {
+            span.first = span.first.min(at);
+            span.last = span.last.max(at);
+            span.count += 1;
+        }
+        _ => spans.push(Span {
+            first: at,
+            last: at,
+            count: 1,
+        }),
+    }
+}
+
+/// A window of time, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its beginning.
+    pub from: i64,
+    /// Its end.
+    pub to: i64,
+}
+
+/// A time without a success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The last success before it, or the window's beginning.
+    pub from: i64,
+    /// The first success after it, or the window's end.
+    pub to: i64,
+}
+
+impl Gap {
+    /// How long it was, in milliseconds.
+    pub fn length(&self) -> i64 {
+        self.to - self.from
+    }
+}
+
+/// The union of spans: disjoint, more than [`QUIET_MS`] apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Spans(BTreeMap<i64, i64>);
+
+impl Spans {
+    /// Adds the time from `first` to `last`.
+    pub fn insert(&mut self, first: i64, last: i64) {
+        let (mut first, mut last) = (first, last.max(first));
+        while let Some((&start, &end)) = self.0.range(..=last.saturating_add(QUIET_MS)).next_back() {
+            if end.saturating_add(QUIET_MS) < first {
+                break;
+            }
+            first = first.min(start);
+            last = last.max(end);
+            self.0.remove(&start);
+        }
+        self.0.insert(first, last);
+    }
+
+    /// The spans as `(first, last)`, in ascending order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (i64, i64)> + '_ {
+        self.0.iter().map(|(first, last)| (*first, *last))
+    }
+}
+
+/// Every gap of `spans` within `window` that is longer than [`QUIET_MS`], clipped to it. A gap that is still
+/// open at the window's end counts up to there, and so does one that was open at its beginning.
+pub fn gaps(spans: &Spans, window: Window) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    let mut silent_since = window.from;
+    let mut silence = |from: i64, to: i64| {
+        if to - from > QUIET_MS {
+            gaps.push(Gap { from, to });
+        }
+    };
+    for (first, last) in spans.iter() {
+        if last < window.from {
+            continue;
+        }
+        if first > window.to {
+            break;
+        }
+        silence(silent_since, first);
+        silent_since = silent_since.max(last);
+    }
+    silence(silent_since, window.to);
+    gaps
+}
+
+/// The longest of [`gaps`]; the earliest of equals. `None` when none is longer than [`QUIET_MS`].
+pub fn longest_gap(spans: &Spans, window: Window) -> Option<Gap> {
+    gaps(spans, window)
+        .into_iter()
+        .reduce(|longest, gap| if gap.length() > longest.length() { gap } else { longest })
+}
+
+/// When and how often something succeeded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Activity {
+    spans: Spans,
+    // Samples of at most a second: spans alone would lose where in them the successes lie.
+    samples: Vec<Span>,
+}
+
+impl Activity {
+    /// Adds a stretch of successes.
+    pub fn add(&mut self, span: Span) {
+        self.spans.insert(span.first, span.last);
+        match self.samples.last_mut() {
+            Some(sample) if span.first >= sample.first && span.last - sample.first <= SAMPLE_MS => {
+                sample.last = sample.last.max(span.last);
+                sample.count += span.count;
+            }
+            _ => self.samples.push(span),
+        }
+    }
+
+    /// Adds all of `other`: of another producer, or of another partition.
+    pub fn merge(&mut self, other: &Self) {
+        for (first, last) in other.spans.iter() {
+            self.spans.insert(first, last);
+        }
+        self.samples.extend_from_slice(&other.samples);
+    }
+
+    /// When there were successes.
+    pub fn spans(&self) -> &Spans {
+        &self.spans
+    }
+
+    /// The longest gap within `window`, as [`longest_gap`] tells it.
+    pub fn longest_gap(&self, window: Window) -> Option<Gap> {
+        longest_gap(&self.spans, window)
+    }
+
+    /// How many successes there were.
+    pub fn count(&self) -> u64 {
+        self.samples.iter().map(|sample| sample.count).sum()
+    }
+
+    /// How many successes certainly lie within `window`: those of the last second before either edge may be missed.
+    pub fn count_within(&self, window: Window) -> u64 {
+        self.samples
+            .iter()
+            .filter(|sample| sample.first >= window.from && sample.last <= window.to)
+            .map(|sample| sample.count)
+            .sum()
+    }
+
+    /// The first success at or after `at`, exact to [`QUIET_MS`].
+    pub fn first_after(&self, at: i64) -> Option<i64> {
+        let (first, _) = self.spans.iter().find(|(_, last)| *last >= at)?;
+        Some(first.max(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn naive_gaps(mut times: Vec<i64>, window: Window) -> Vec<Gap> {
+        times.retain(|at| *at >= window.from && *at <= window.to);
+        times.extend([window.from, window.to]);
+        times.sort_unstable();
+        times
+            .windows(2)
+            .map(|pair| Gap {
+                from: pair[0],
+                to: pair[1],
+            })
+            .filter(|gap| gap.length() > QUIET_MS)
+            .collect()
+    }
+
+    proptest! {
+        #[test]
+        fn gaps_are_those_between_single_successes_of_all_producers(
+            a in proptest::collection::vec(0..20_000i64, 0..60),
+            b in proptest::collection::vec(0..20_000i64, 0..60),
+            from in 0..10_000i64,
+            length in 0..15_000i64,
+            chunk in 1..20usize,
+        ) {
+            let mut merged = Activity::default();
+            for producer in [&a, &b] {
+                let mut sorted = producer.clone();
+                sorted.sort_unstable();
+                let mut activity = Activity::default();
+                // As a ledger does: a new list of spans with each line.
+                for line in sorted.chunks(chunk) {
+                    let mut spans = Vec::new();
+                    for at in line {
+                        push(&mut spans, *at);
+                    }
+                    spans.into_iter().for_each(|span| activity.add(span));
+                }
+                prop_assert_eq!(activity.count(), producer.len() as u64);
+                merged.merge(&activity);
+            }
+            let times: Vec<i64> = a.iter().chain(&b).copied().collect();
+            let mut window = Window { from, to: from + length };
+            // A window that cuts a span in two sees the success at its edge sooner: put its edges on successes.
+            if let Some(first) = times.iter().filter(|at| **at >= window.from).min() { window.from = *first; }
+            if let Some(last) = times.iter().filter(|at| **at <= window.to).max() { window.to = *last; }
+            prop_assume!(window.from <= window.to);
+            let expected = naive_gaps(times.clone(), window);
+            prop_assert_eq!(gaps(merged.spans(), window), expected.clone());
+            let longest = expected.iter().map(Gap::length).max();
+            prop_assert_eq!(merged.longest_gap(window).map(|gap| gap.length()), longest);
+
+            let within = times.iter().filter(|at| **at >= window.from && **at <= window.to).count() as u64;
+            prop_assert!(merged.count_within(window) <= within);
+            let inner = Window { from: window.from + SAMPLE_MS, to: window.to - SAMPLE_MS };
+            let certain = times.iter().filter(|at| **at >= inner.from && **at <= inner.to).count() as u64;
+            prop_assert!(merged.count_within(window) >= certain);
+        }
+
+        #[test]
+        fn the_order_of_insertion_does_not_matter(
+            mut pairs in proptest::collection::vec((0..5_000i64, 0..600i64), 0..20),
+        ) {
+            let mut spans = Spans::default();
+            pairs.iter().for_each(|(first, length)| spans.insert(*first, first + length));
+            pairs.reverse();
+            let mut reversed = Spans::default();
+            pairs.iter().for_each(|(first, length)| reversed.insert(*first, first + length));
+            prop_assert_eq!(spans, reversed);
+        }
+    }
+
+    #[test]
+    fn silence_still_open_at_the_end_of_the_window_is_a_gap() {
+        let mut spans = Spans::default();
+        spans.insert(0, 1_000);
+        let window = Window { from: 500, to: 31_000 };
+        let gap = longest_gap(&spans, window).unwrap();
+        assert_eq!((gap.from, gap.to, gap.length()), (1_000, 31_000, 30_000));
+    }
+
+    #[test]
+    fn a_window_without_any_success_is_one_gap() {
+        let window = Window { from: 0, to: 5_000 };
+        assert_eq!(longest_gap(&Spans::default(), window), Some(Gap { from: 0, to: 5_000 }));
+        let short = Window { from: 0, to: QUIET_MS };
+        assert_eq!(longest_gap(&Spans::default(), short), None);
+    }
+
+    #[test]
+    fn the_first_success_after_a_time_is_found() {
+        let mut activity = Activity::default();
+        activity.add((1_000, 2_000, 5).into());
+        activity.add((9_000, 9_500, 5).into());
+        assert_eq!(activity.first_after(0), Some(1_000));
+        assert_eq!(activity.first_after(1_500), Some(1_500));
+        assert_eq!(activity.first_after(2_001), Some(9_000));
+        assert_eq!(activity.first_after(9_501), None);
+    }
+}
