@@ -9,12 +9,16 @@ pub mod converge;
 pub mod docker;
 pub mod fake;
 pub mod images;
+pub mod labels;
 pub mod preflight;
+pub mod progress;
+#[cfg(test)]
+mod samples;
+mod size;
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,6 +26,8 @@ use futures_util::stream::BoxStream;
 use ipnet::Ipv4Net;
 
 use crate::compose::model::{ComposeFile, Network};
+
+pub use progress::{Progress, Step};
 
 /// The verbs that khd needs of a container engine.
 ///
@@ -36,6 +42,8 @@ pub trait Engine: Send + Sync {
     async fn project(&self, project: &str) -> anyhow::Result<Project>;
     /// Subnets of all networks of the engine, with the network's name and project.
     async fn subnets(&self) -> anyhow::Result<Vec<TakenSubnet>>;
+    /// Host ports that running containers of the engine publish, whatever project they belong to.
+    async fn published(&self) -> anyhow::Result<Vec<PublishedPort>>;
 
     /// Creates a network of the project.
     async fn create_network(&self, project: &str, key: &str, network: &Network) -> anyhow::Result<()>;
@@ -54,11 +62,13 @@ pub trait Engine: Send + Sync {
     async fn stop(&self, container: &str) -> anyhow::Result<()>;
     /// Kills a container with SIGKILL. One that is stopped already is fine.
     async fn kill(&self, container: &str) -> anyhow::Result<()>;
+    /// Lets a paused container go on. One that is not paused is fine.
+    async fn unpause(&self, container: &str) -> anyhow::Result<()>;
     /// Removes a container by force, with its anonymous volumes. One that is gone already is fine.
     async fn remove_container(&self, container: &str) -> anyhow::Result<()>;
     /// A container's output, oldest first; with `follow` it goes on until the container stops.
     fn logs(&self, container: &str, options: LogOptions) -> BoxStream<'static, anyhow::Result<LogLine>>;
-    /// All files of a volume of the project, by path relative to its root.
+    /// All files of a volume of the project, by path relative to its root. A volume that is not there is a failure.
     ///
     /// Works when no container runs: the volume is read through a helper container that is never started.
     async fn read_volume(&self, project: &str, key: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, Bytes>>;
@@ -70,7 +80,11 @@ pub trait Engine: Send + Sync {
     /// Builds an image from a tar of its context.
     async fn build(&self, build: Build, progress: &Progress) -> anyhow::Result<()>;
     /// Makes an image of a root file system as a tar file on the host.
-    async fn import(&self, reference: &str, root_file_system: &std::path::Path) -> anyhow::Result<()>;
+    async fn import(&self, reference: &str, root_file_system: &Path) -> anyhow::Result<()>;
+    /// Gives an image that is there a further reference.
+    async fn tag(&self, image: &str, reference: &str) -> anyhow::Result<()>;
+    /// Removes an image that nothing uses, and says whether it did. One that is gone already is fine.
+    async fn remove_image(&self, image: &str) -> anyhow::Result<bool>;
 }
 
 /// What the engine says of itself.
@@ -80,6 +94,8 @@ pub struct EngineInfo {
     pub version: String,
     /// Version of the API that was agreed on.
     pub api_version: String,
+    /// Processor architecture of its machine, as the kernel names it: `x86_64`, `aarch64`.
+    pub architecture: String,
     /// Memory of its machine, in bytes.
     pub memory: u64,
     /// Free disk where it keeps its data, in bytes; unknown when the engine is on another machine.
@@ -97,10 +113,19 @@ pub struct Project {
     pub containers: Vec<Container>,
     /// Names of other containers, such as helpers.
     pub helpers: Vec<String>,
-    /// Names of networks, by key.
-    pub networks: BTreeMap<String, String>,
+    /// Networks, by key.
+    pub networks: BTreeMap<String, ProjectNetwork>,
     /// Names of volumes, by key.
     pub volumes: BTreeMap<String, String>,
+}
+
+/// A network of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectNetwork {
+    /// Its name: `<project>_<key>`.
+    pub name: String,
+    /// Label `com.docker.compose.config-hash`; empty when it has none.
+    pub config_hash: String,
 }
 
 /// A container of a service.
@@ -126,6 +151,8 @@ pub struct Container {
     pub image_id: String,
     /// Label `com.docker.compose.config-hash`.
     pub config_hash: String,
+    /// Services that it needs, by label `com.docker.compose.depends_on`.
+    pub depends_on: Vec<String>,
     /// Published ports, as `127.0.0.1:19092->9092/tcp`.
     pub ports: Vec<String>,
     /// Its address in the lab, while it runs.
@@ -141,6 +168,17 @@ pub struct TakenSubnet {
     pub project: Option<String>,
     /// The subnet.
     pub subnet: Ipv4Net,
+}
+
+/// A host port that a running container publishes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedPort {
+    /// Name of the container.
+    pub container: String,
+    /// The Compose project it belongs to, if any.
+    pub project: Option<String>,
+    /// Host address and port; an unspecified address means all of them.
+    pub address: SocketAddr,
 }
 
 /// Which part of a container's output to read.
@@ -186,19 +224,3 @@ pub struct Build {
     /// Labels it gets.
     pub labels: BTreeMap<String, String>,
 }
-
-/// Something that long work is doing, for whoever shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Step {
-    /// What it is about: a container, network, volume, or image.
-    pub object: String,
-    /// What is being done or is done: `creating`, `created`, `starting`, `started` …, or a line of a build.
-    pub action: String,
-    /// Whether this object needs nothing more.
-    pub done: bool,
-    /// How long it has taken, when done.
-    pub took: Option<Duration>,
-}
-
-/// Where steps are sent. Nobody listening is fine.
-pub type Progress = tokio::sync::mpsc::UnboundedSender<Step>;

@@ -1,0 +1,146 @@
+//! Containers: made with their configs in place, started, stopped, removed.
+
+use std::time::Duration;
+
+use bollard::body_full;
+use bollard::models::ContainerStateStatusEnum;
+use bollard::query_parameters::{
+    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
+    StartContainerOptions, StopContainerOptions, UploadToContainerOptions, WaitContainerOptions,
+};
+use futures_util::StreamExt as _;
+
+use super::failure::{is_missing, status};
+use super::{Docker, files, translate};
+use crate::compose::model::ComposeFile;
+use crate::engine::labels;
+use crate::error::Expected;
+
+/// Docker's own grace period, for a container that names none.
+const USUAL_GRACE: i64 = 10;
+/// What the engine needs beyond the grace period to end a container.
+const STOP_MARGIN: Duration = Duration::from_secs(60);
+/// How long a removal that someone else began may take.
+const REMOVAL: Duration = Duration::from_secs(60);
+
+impl Docker {
+    pub(super) async fn container_create(&self, file: &ComposeFile, service: &str, number: u32) -> anyhow::Result<()> {
+        let name = labels::container_name(&file.name, service, number);
+        let operation = format!("cannot create container {name}");
+        let reference = file
+            .services
+            .get(service)
+            .map(|service| service.image.as_str())
+            .unwrap_or_default();
+        let image = self.image_inspect(reference).await?.ok_or_else(|| {
+            Expected::environment(format!("{operation}: image {reference} is not there"))
+                .hint("`khd images build` makes or pulls all images")
+        })?;
+        let body = translate::container(file, service, number, &image.id).map_err(|e| e.context(operation.clone()))?;
+        let configs = files::configs(file, &file.services[service]).map_err(|e| e.context(operation.clone()))?;
+        let options = CreateContainerOptions {
+            name: Some(name.clone()),
+            ..CreateContainerOptions::default()
+        };
+        let created = self.client.create_container(Some(options), body).await;
+        created.map_err(self.failed(&operation))?;
+
+        let Some(configs) = configs else { return Ok(()) };
+        let options = UploadToContainerOptions {
+            path: "/".into(),
+            ..UploadToContainerOptions::default()
+        };
+        let uploaded = self
+            .client
+            .upload_to_container(&name, Some(options), body_full(configs))
+            .await;
+        uploaded.map_err(self.failed(format_args!("cannot copy configs into container {name}")))
+    }
+
+    pub(super) async fn container_start(&self, container: &str) -> anyhow::Result<()> {
+        let started = self
+            .client
+            .start_container(container, None::<StartContainerOptions>)
+            .await;
+        started.map_err(self.failed(format_args!("cannot start container {container}")))
+    }
+
+    pub(super) async fn container_stop(&self, container: &str) -> anyhow::Result<()> {
+        let operation = format!("cannot stop container {container}");
+        let inspected = self
+            .client
+            .inspect_container(container, None::<InspectContainerOptions>)
+            .await;
+        let inspected = inspected.map_err(self.failed(&operation))?;
+        let grace = inspected
+            .config
+            .and_then(|config| config.stop_timeout)
+            .unwrap_or(USUAL_GRACE);
+        // The call answers when the container has stopped, so it may take the whole grace period.
+        let patience = Duration::from_secs(grace.unsigned_abs()) + STOP_MARGIN;
+        let client = self.client.clone().with_timeout(patience);
+        let stopped = client.stop_container(container, None::<StopContainerOptions>).await;
+        stopped.map_err(self.failed(&operation))
+    }
+
+    pub(super) async fn container_kill(&self, container: &str) -> anyhow::Result<()> {
+        match self
+            .client
+            .kill_container(container, None::<KillContainerOptions>)
+            .await
+        {
+            // It does not run.
+            Err(error) if status(&error) == Some(409) => Ok(()),
+            result => result.map_err(self.failed(format_args!("cannot kill container {container}"))),
+        }
+    }
+
+    pub(super) async fn container_unpause(&self, container: &str) -> anyhow::Result<()> {
+        let operation = format!("cannot unpause container {container}");
+        let Err(refused) = self.client.unpause_container(container).await else {
+            return Ok(());
+        };
+        // Engines refuse with different codes when it is not paused: its state tells whether that is the reason.
+        let inspected = self
+            .client
+            .inspect_container(container, None::<InspectContainerOptions>)
+            .await;
+        let state = inspected.ok().and_then(|container| container.state?.status);
+        match state {
+            Some(ContainerStateStatusEnum::PAUSED) | None => Err(self.failed(operation)(refused)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    pub(super) async fn container_remove(&self, container: &str) -> anyhow::Result<()> {
+        let options = RemoveContainerOptions {
+            v: true,
+            force: true,
+            ..RemoveContainerOptions::default()
+        };
+        let operation = format!("cannot remove container {container}");
+        match self.client.remove_container(container, Some(options)).await {
+            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) if status(&error) == Some(409) => {
+                tracing::debug!(container, %error, "somebody else removes it already");
+                self.removed(container, &operation).await
+            }
+            result => result.map_err(self.failed(operation)),
+        }
+    }
+
+    /// Waits until a container is gone that somebody else is removing.
+    async fn removed(&self, container: &str, operation: &str) -> anyhow::Result<()> {
+        let options = WaitContainerOptions {
+            condition: "removed".into(),
+        };
+        let mut waiting = self.client.wait_container(container, Some(options));
+        let ended = tokio::time::timeout(REMOVAL, waiting.next()).await;
+        match ended.map_err(|_| self.too_late(operation, REMOVAL))? {
+            // Its exit code comes as an error when it is not zero; either way it is gone.
+            None | Some(Ok(_) | Err(bollard::errors::Error::DockerContainerWaitError { .. })) => Ok(()),
+            Some(Err(error)) if is_missing(&error) => Ok(()),
+            Some(Err(error)) => Err(self.failed(operation)(error)),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The engine that is Docker, spoken to over its API with bollard.
+//!
+//! [`endpoint`] finds out where it listens, [`connect`] agrees on a version, [`translate`] turns a Compose service
+//! into what the API wants (pure), [`failure`] says what went wrong with which object, and the other files hold the
+//! verbs by the kind of object. Docker Engine 20.10 is the oldest that works.
+
+mod connect;
+mod containers;
+mod endpoint;
+mod failure;
+mod files;
+mod images;
+mod logs;
+mod machine;
+mod objects;
+mod project;
+mod translate;
+mod volumes;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use super::{Build, Engine, EngineInfo, Image, LogLine, LogOptions, Progress, Project, PublishedPort, TakenSubnet};
+use crate::compose::model::{ComposeFile, Network};
+
+/// A Docker engine that has answered.
+#[derive(Debug, Clone)]
+pub struct Docker {
+    client: bollard::Docker,
+    /// Where it listens, as errors name it.
+    address: String,
+    /// Whether it listens on a socket of this machine.
+    local: bool,
+}
+
+#[async_trait]
+impl Engine for Docker {
+    async fn info(&self) -> anyhow::Result<EngineInfo> {
+        self.describe().await
+    }
+
+    async fn project(&self, project: &str) -> anyhow::Result<Project> {
+        self.list_project(project).await
+    }
+
+    async fn subnets(&self) -> anyhow::Result<Vec<TakenSubnet>> {
+        self.list_subnets().await
+    }
+
+    async fn published(&self) -> anyhow::Result<Vec<PublishedPort>> {
+        self.list_published().await
+    }
+
+    async fn create_network(&self, project: &str, key: &str, network: &Network) -> anyhow::Result<()> {
+        self.network_create(project, key, network).await
+    }
+
+    async fn remove_network(&self, name: &str) -> anyhow::Result<()> {
+        self.network_remove(name).await
+    }
+
+    async fn create_volume(&self, project: &str, key: &str) -> anyhow::Result<()> {
+        self.volume_create(project, key).await
+    }
+
+    async fn remove_volume(&self, name: &str) -> anyhow::Result<()> {
+        self.volume_remove(name).await
+    }
+
+    async fn create_container(&self, file: &ComposeFile, service: &str, number: u32) -> anyhow::Result<()> {
+        self.container_create(file, service, number).await
+    }
+
+    async fn start(&self, container: &str) -> anyhow::Result<()> {
+        self.container_start(container).await
+    }
+
+    async fn stop(&self, container: &str) -> anyhow::Result<()> {
+        self.container_stop(container).await
+    }
+
+    async fn kill(&self, container: &str) -> anyhow::Result<()> {
+        self.container_kill(container).await
+    }
+
+    async fn unpause(&self, container: &str) -> anyhow::Result<()> {
+        self.container_unpause(container).await
+    }
+
+    async fn remove_container(&self, container: &str) -> anyhow::Result<()> {
+        self.container_remove(container).await
+    }
+
+    fn logs(&self, container: &str, options: LogOptions) -> BoxStream<'static, anyhow::Result<LogLine>> {
+        self.container_logs(container, options)
+    }
+
+    async fn read_volume(&self, project: &str, key: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, Bytes>> {
+        self.volume_read(project, key, image).await
+    }
+
+    async fn image(&self, reference: &str) -> anyhow::Result<Option<Image>> {
+        self.image_inspect(reference).await
+    }
+
+    async fn pull(&self, reference: &str, progress: &Progress) -> anyhow::Result<()> {
+        self.image_pull(reference, progress).await
+    }
+
+    async fn build(&self, build: Build, progress: &Progress) -> anyhow::Result<()> {
+        self.image_build(build, progress).await
+    }
+
+    async fn import(&self, reference: &str, root_file_system: &Path) -> anyhow::Result<()> {
+        self.image_import(reference, root_file_system).await
+    }
+
+    async fn tag(&self, image: &str, reference: &str) -> anyhow::Result<()> {
+        self.image_tag(image, reference).await
+    }
+
+    async fn remove_image(&self, image: &str) -> anyhow::Result<bool> {
+        self.image_remove(image).await
+    }
+}

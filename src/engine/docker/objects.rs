@@ -1,0 +1,116 @@
+//! Networks and volumes, and what of them and of ports is taken on the whole engine.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, RemoveVolumeOptions};
+
+use super::Docker;
+use super::failure::is_missing;
+use super::translate::version;
+use crate::compose::model::Network;
+use crate::engine::{PublishedPort, TakenSubnet, labels};
+
+impl Docker {
+    pub(super) async fn network_create(&self, project: &str, key: &str, network: &Network) -> anyhow::Result<()> {
+        let name = labels::object_name(project, key);
+        let pool = |pool: &crate::compose::model::IpamPool| IpamConfig {
+            subnet: Some(pool.subnet.clone()),
+            ip_range: Some(pool.ip_range.clone()),
+            ..IpamConfig::default()
+        };
+        let request = NetworkCreateRequest {
+            name: name.clone(),
+            driver: Some(network.driver.clone()),
+            ipam: Some(Ipam {
+                config: Some(network.ipam.config.iter().map(pool).collect()),
+                ..Ipam::default()
+            }),
+            labels: Some(object_labels(
+                project,
+                [
+                    (labels::NETWORK, key.to_owned()),
+                    (labels::CONFIG_HASH, labels::network_hash(network)),
+                ],
+            )),
+            ..NetworkCreateRequest::default()
+        };
+        let created = self.client.create_network(request).await;
+        created.map_err(self.failed(format_args!("cannot create network {name}")))?;
+        Ok(())
+    }
+
+    pub(super) async fn network_remove(&self, name: &str) -> anyhow::Result<()> {
+        match self.client.remove_network(name).await {
+            Err(error) if is_missing(&error) => Ok(()),
+            result => result.map_err(self.failed(format_args!("cannot remove network {name}"))),
+        }
+    }
+
+    pub(super) async fn volume_create(&self, project: &str, key: &str) -> anyhow::Result<()> {
+        let name = labels::object_name(project, key);
+        let request = VolumeCreateRequest {
+            name: Some(name.clone()),
+            labels: Some(object_labels(project, [(labels::VOLUME, key.to_owned())])),
+            ..VolumeCreateRequest::default()
+        };
+        let created = self.client.create_volume(request).await;
+        created.map_err(self.failed(format_args!("cannot create volume {name}")))?;
+        Ok(())
+    }
+
+    pub(super) async fn volume_remove(&self, name: &str) -> anyhow::Result<()> {
+        match self.client.remove_volume(name, None::<RemoveVolumeOptions>).await {
+            Err(error) if is_missing(&error) => Ok(()),
+            result => result.map_err(self.failed(format_args!("cannot remove volume {name}"))),
+        }
+    }
+
+    pub(super) async fn list_subnets(&self) -> anyhow::Result<Vec<TakenSubnet>> {
+        let networks = self.client.list_networks(None::<ListNetworksOptions>).await;
+        let networks = networks.map_err(self.failed("cannot list networks"))?;
+        let mut taken = Vec::new();
+        for network in networks {
+            let pools = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+            // Pools of IPv6 do not parse, and cannot overlap with a lab's.
+            for subnet in pools.into_iter().filter_map(|pool| pool.subnet?.parse().ok()) {
+                taken.push(TakenSubnet {
+                    network: network.name.clone().unwrap_or_default(),
+                    project: network
+                        .labels
+                        .as_ref()
+                        .and_then(|all| all.get(labels::PROJECT).cloned()),
+                    subnet,
+                });
+            }
+        }
+        Ok(taken)
+    }
+
+    pub(super) async fn list_published(&self) -> anyhow::Result<Vec<PublishedPort>> {
+        let containers = self.client.list_containers(None::<ListContainersOptions>).await;
+        let containers = containers.map_err(self.failed("cannot list running containers"))?;
+        let mut published = Vec::new();
+        for container in containers {
+            let name = super::project::name_of(container.names.as_deref());
+            let project = container.labels.and_then(|mut all| all.remove(labels::PROJECT));
+            for port in container.ports.unwrap_or_default() {
+                let Some(public) = port.public_port else { continue };
+                let ip = port.ip.and_then(|ip| ip.parse().ok());
+                published.push(PublishedPort {
+                    container: name.clone(),
+                    project: project.clone(),
+                    address: SocketAddr::new(ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), public),
+                });
+            }
+        }
+        Ok(published)
+    }
+}
+
+fn object_labels<const N: usize>(project: &str, own: [(&str, String); N]) -> HashMap<String, String> {
+    let common = [(labels::PROJECT, project.to_owned()), (labels::VERSION, version())];
+    let all = common.into_iter().chain(own);
+    all.map(|(key, value)| (key.to_owned(), value)).collect()
+}
