@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::engine::{Progress, Step};
 use crate::report::Format;
+use crate::timeline::conditions::Lacking;
 use crate::timeline::event::{Event, Kind};
+use crate::timeline::view::View;
 
 /// How a result is written.
 #[derive(Debug, Clone, clap::Args)]
@@ -174,4 +176,47 @@ fn meaning(phase: &str) -> Option<&'static str> {
         "ready" => "waiting until the lab is proven ready",
         _ => return None,
     })
+}
+
+/// Shows on stderr what is still lacking while something is waited for.
+pub async fn watched<T>(
+    view: watch::Receiver<View>,
+    condition: impl Fn(&View) -> Lacking,
+    wait: impl Future<Output = T>,
+) -> T {
+    let terminal = std::io::stderr().is_terminal();
+    let spinner = ProgressBar::new_spinner();
+    spinner.set_style(style("{spinner:.cyan} waiting ({elapsed}): {wide_msg}"));
+    // Where there is no terminal, a line now and then shows that khd is alive.
+    let mut tick = tokio::time::interval(Duration::from_millis(if terminal { 200 } else { 10_000 }));
+    tick.reset();
+    tokio::pin!(wait);
+    loop {
+        tokio::select! {
+            result = &mut wait => {
+                spinner.finish_and_clear();
+                return result;
+            }
+            _ = tick.tick() => {
+                let lacking = condition(&view.borrow());
+                match (lacking.split_first(), terminal) {
+                    (None, _) => {}
+                    (Some((first, rest)), true) => {
+                        let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+                        spinner.set_message(format!("{first}{more}"));
+                        spinner.tick();
+                    }
+                    (Some(_), false) => eprintln!("waiting: {}", lacking.join("; ")),
+                }
+            }
+        }
+    }
+}
+
+/// Rows under a head, for people.
+pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::NOTHING).set_header(head.to_vec());
+    table.add_rows(rows);
+    table.to_string().lines().map(|line| line.trim().to_owned() + "\n").collect()
 }

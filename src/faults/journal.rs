@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Project};
 use crate::error::Expected;
 use crate::faults::target::Target;
 use crate::faults::{Fault, by_name};
@@ -73,6 +73,17 @@ impl Journal {
         });
         self.write(&entries)?;
         fault.inject(engine, target).await
+    }
+
+    /// Forgets faults on containers that are gone: there is nothing left to be undone.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or written.
+    pub fn forget_missing(&self, project: &Project) -> anyhow::Result<()> {
+        let mut entries = self.entries()?;
+        let before = entries.len();
+        entries.retain(|entry| project.containers.iter().any(|container| container.name == entry.target.container));
+        if entries.len() < before { self.write(&entries) } else { Ok(()) }
     }
 
     /// Undoes journaled faults, newest first: all of them, or those on one service. Returns what was undone.

@@ -40,6 +40,18 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// The part of the plan that is about containers of one service, and leaves all else alone.
+    #[must_use]
+    pub fn only(mut self, service: &str, project: &Project) -> Self {
+        let of_service = |name: &String| project.containers.iter().any(|c| c.name == *name && c.service == service);
+        self.start.retain(of_service);
+        self.unpause.retain(of_service);
+        self.remove.retain(|container| container.service == service);
+        self.recreate.retain(|container| container.service == service);
+        self.create.retain(|replica| replica.service == service);
+        self
+    }
 }
 
 /// Compares what is with what the file says; `image_ids` holds the id of each image that the file names.

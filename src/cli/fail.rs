@@ -1,0 +1,106 @@
+//! `khd fail`.
+
+use std::time::Duration;
+
+use crate::cli::lab::{Lab, command_line, parse_duration};
+use crate::cli::run::{Run, conclude};
+use crate::cli::terminal::Output;
+use crate::cli::{interrupt, settings};
+use crate::drill::machine::Ending;
+use crate::drill::plan::Plan;
+use crate::drill::runner;
+use crate::error::{Exit, Expected};
+use crate::faults::journal::Journal;
+use crate::faults::{self, Fault, target};
+use crate::state::RunFolder;
+use crate::topology::Topology;
+
+/// Stop a server, watch, start it again, watch, and give verdicts
+///
+/// The lab has to be healthy first; otherwise nothing is touched. The fault is journaled before it is injected, so
+/// whatever happens to khd, `khd restore` or `khd down` puts things right.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  khd fail kafka2
+  khd fail kafka2 --how kill --for 60s
+  khd fail zookeeper1 --json | jq .status
+  khd fail kafka2 --leave      leave it down; khd restore starts it again")]
+pub struct Args {
+    /// The service to hit: a broker (kafka2) or a ZooKeeper server (zookeeper1)
+    target: String,
+    /// What to do to it: stop (SIGTERM) or kill (SIGKILL)
+    #[arg(long, default_value = "stop", value_parser = fault)]
+    how: &'static dyn Fault,
+    /// How long it stays down while the workload runs on
+    #[arg(long = "for", value_name = "TIME", default_value = "20s", value_parser = parse_duration)]
+    hold: Duration,
+    /// Do not start it again
+    #[arg(long, conflicts_with = "hold")]
+    leave: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+fn fault(name: &str) -> Result<&'static dyn Fault, String> {
+    faults::by_name(name).ok_or_else(|| {
+        let known: Vec<String> = faults::ALL.iter().map(|f| format!("{}: {}", f.name(), f.meaning())).collect();
+        format!("there is no such fault; there are\n  {}", known.join("\n  "))
+    })
+}
+
+pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
+    let state = settings.state()?;
+    target::check(&Topology::of(&settings.of_lab(&state)?.settings), &args.target)?;
+    let lab = Lab::running(settings).await?;
+    let _lock = lab.dir.lock(&command_line())?;
+    let project = lab.project().await?;
+    target::resolve(&project, &args.target)?;
+    let journal = Journal::at(lab.dir.journal());
+    journal.forget_missing(&project)?;
+    if let Some(entry) = journal.entries()?.first() {
+        let message = format!("{} of {} is still in place", entry.fault, entry.target.service);
+        return Err(Expected::environment(message).hint("undo it first: khd restore").into());
+    }
+    let cancel = interrupt::on_signal("undoing the fault", "a fault may be left in place: khd restore")?;
+    let plan = Plan {
+        fault: args.how,
+        service: args.target.clone(),
+        hold: args.hold,
+        leave: args.leave,
+        limits: lab.limits(),
+    };
+    let run = Run::start(&lab, &format!("{}-{}", plan.fault.name(), plan.service), cancel).await?;
+    let ending = runner::run(&run.stage, &plan).await;
+    let outcome = match &ending {
+        Ending::Judge => "done".to_owned(),
+        Ending::Interrupted => "interrupted".into(),
+        Ending::Untouched(lacking) => format!("untouched: {}", lacking.join("; ")),
+        Ending::Broken { error, .. } => error.clone(),
+    };
+    let folder = run.end(&outcome).await;
+    if ending == Ending::Judge {
+        return conclude(&folder, &args.output);
+    }
+    Err(failure(&args.target, &folder, ending).into())
+}
+
+/// What a drill that could not be judged ended with.
+fn failure(target: &str, run: &RunFolder, ending: Ending) -> Expected {
+    match ending {
+        Ending::Untouched(lacking) => Expected::environment(format!(
+            "the lab is not healthy, so {target} was left untouched:\n  {}",
+            lacking.join("\n  ")
+        ))
+        .hint("look at it with khd status; khd restore and khd up put things right"),
+        Ending::Broken {
+            error,
+            fault_in_place: true,
+        } => Expected::environment(format!("{target} could not be started again and is still down: {error}"))
+            .hint("once the engine is well again: khd restore, or khd down"),
+        Ending::Broken { error, .. } => {
+            Expected::environment(error).hint(format!("no fault is left in place; evidence: {}", run.path().display()))
+        }
+        Ending::Interrupted | Ending::Judge => Expected::interrupted("interrupted; no fault is left in place"),
+    }
+}

@@ -1,0 +1,68 @@
+//! `khd restore`.
+
+use std::time::Duration;
+
+use crate::cli::lab::{Lab, command_line};
+use crate::cli::terminal::watched;
+use crate::cli::{interrupt, settings};
+use crate::drill::machine::Outcome;
+use crate::drill::wait::until;
+use crate::error::{Exit, Expected};
+use crate::faults::journal::Journal;
+use crate::faults::target;
+use crate::timeline::conditions;
+use crate::timeline::record::Timeline;
+use crate::timeline::view::View;
+
+/// Undo the faults that are still in place, and wait until the lab is whole again
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  khd restore\n  khd restore kafka2    also when kafka2 was stopped by hand")]
+pub struct Args {
+    /// Only this service; started even if it was not khd that stopped it
+    target: Option<String>,
+}
+
+pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
+    let lab = Lab::running(settings).await?;
+    if let Some(target) = &args.target {
+        target::check(&lab.topology, target)?;
+    }
+    let _lock = lab.dir.lock(&command_line())?;
+    let project = lab.project().await?;
+    let cancel = interrupt::on_signal("ending", "faults may be left in place: khd restore")?;
+    let engine = lab.engine.as_ref();
+    let journal = Journal::at(lab.dir.journal());
+    journal.forget_missing(&project)?;
+    let undone = journal.undo(engine, args.target.as_deref()).await?;
+    for entry in &undone {
+        eprintln!("undid {} of {}", entry.fault, entry.target.service);
+    }
+    if let Some(service) = &args.target
+        && undone.is_empty()
+    {
+        engine.start(&target::resolve(&project, service)?.container).await?;
+    }
+    let expected = lab.expectation(&project);
+    let timeline = Timeline::unrecorded();
+    lab.start(&timeline, &expected);
+    let _observers = lab.observe(&timeline);
+    let whole = |view: &View| {
+        let mut lacking = conditions::healthy(view, &expected, None);
+        lacking.extend(conditions::leaders_balanced(view, &expected));
+        lacking
+    };
+    let wait = until(timeline.view(), Duration::from_secs(120), &cancel, whole);
+    match watched(timeline.view(), whole, wait).await {
+        Outcome::Done => {
+            let what = if undone.is_empty() { "no fault was in place; " } else { "" };
+            println!("{what}the lab is whole");
+            Ok(Exit::Passed)
+        }
+        Outcome::Interrupted => Err(Expected::interrupted("interrupted; the faults are undone").into()),
+        Outcome::Failed(error) => anyhow::bail!(error),
+        Outcome::Expired(lacking) => {
+            let message = format!("the faults are undone, but the lab still lacks:\n  {}", lacking.join("\n  "));
+            Err(Expected::no_verdict(message).hint("look at it with khd status and khd logs").into())
+        }
+    }
+}

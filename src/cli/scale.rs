@@ -1,0 +1,122 @@
+//! `khd scale`.
+
+use crate::cli::lab::{Lab, command_line, unless_interrupted};
+use crate::cli::terminal::Steps;
+use crate::cli::{interrupt, settings, up};
+use crate::drill::machine::Outcome;
+use crate::engine::converge::{self, plan};
+use crate::engine::images;
+use crate::error::{Exit, Expected, nearest};
+use crate::settings::check::MOST_REPLICAS;
+use crate::topology::{CONSUMER, PRODUCER, Topology};
+
+/// Change how many producers or consumers run
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  khd scale producer=2\n  khd scale producer=2 consumer=3\n  khd scale consumer=0")]
+pub struct Args {
+    /// producer=N or consumer=N
+    #[arg(required = true, value_name = "SERVICE=N", value_parser = settings::key_value, allow_hyphen_values = true)]
+    replicas: Vec<(String, String)>,
+}
+
+pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
+    let mut wanted = Vec::new();
+    let topology = Topology::of(&settings.wanted()?.settings);
+    for (service, count) in &args.replicas {
+        wanted.push((service.as_str(), replicas(&topology, service, count)?));
+    }
+    let mut lab = Lab::running(settings).await?;
+    let _lock = lab.dir.lock(&command_line())?;
+    let cancel = interrupt::on_signal("leaving the lab as it is", "the lab is left as it is")?;
+    let project = lab.project().await?;
+    for (service, count) in &wanted {
+        if let Some(service) = lab.file.services.get_mut(*service) {
+            service.scale = *count;
+        }
+    }
+    let steps = Steps::show();
+    let scaled = unless_interrupted(&cancel, async {
+        let images = images::obtain(lab.engine.as_ref(), &lab.file, steps.sender()).await?;
+        for (service, _) in &wanted {
+            // Only this service: a broker that a fault keeps down stays down.
+            let plan = plan(&lab.file, &project, &images).only(service, &project);
+            converge::apply(lab.engine.as_ref(), &lab.file, &plan, steps.sender()).await?;
+        }
+        Ok(())
+    })
+    .await;
+    steps.end().await;
+    scaled?;
+    let mut expected = lab.expectation(&lab.project().await?);
+    for (service, count) in &wanted {
+        match *service {
+            PRODUCER => expected.workload.producers = *count,
+            _ => expected.workload.consumers = *count,
+        }
+    }
+    match up::settled(&lab, &expected, &cancel).await {
+        Outcome::Done => {
+            let group = match expected.workload.consumers {
+                0 => String::new(),
+                _ => format!(
+                    "; group {} is stable, {} partitions assigned once each",
+                    expected.workload.group,
+                    expected.partitions().count()
+                ),
+            };
+            println!(
+                "{} producers and {} consumers run{group}",
+                expected.workload.producers, expected.workload.consumers
+            );
+            Ok(Exit::Passed)
+        }
+        Outcome::Interrupted => Err(Expected::interrupted("interrupted while the group was settling").into()),
+        Outcome::Failed(error) => anyhow::bail!(error),
+        Outcome::Expired(lacking) => Err(Expected::no_verdict(format!("scaled, but: {}", lacking.join("; ")))
+            .hint("look at it with khd status and khd logs")
+            .into()),
+    }
+}
+
+/// Checks one `service=number`.
+fn replicas(topology: &Topology, service: &str, count: &str) -> Result<u16, Expected> {
+    let scalable = [PRODUCER, CONSUMER];
+    if !scalable.contains(&service) {
+        let fixed = topology.brokers.iter().map(|b| &b.service).chain(topology.zookeepers.iter().map(|z| &z.service));
+        let message = if fixed.into_iter().any(|name| name == service) || service == "kafka" || service == "zookeeper" {
+            format!("`{service}` is part of the topology and cannot be scaled")
+        } else {
+            format!("there is no service `{service}` to scale")
+        };
+        return Err(Expected::usage(message).hint(match nearest(service, scalable) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "producer and consumer can be scaled; brokers with --set kafka.servers=N and khd up".into(),
+        }));
+    }
+    match count.parse::<u16>() {
+        Ok(count) if count <= MOST_REPLICAS => Ok(count),
+        _ => Err(Expected::usage(format!("{service}={count} is not possible (0 to {MOST_REPLICAS})"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn what_cannot_be_scaled_is_refused_with_what_can() {
+        let topology = Topology::of(&Settings::default());
+        assert_eq!(replicas(&topology, "producer", "2").unwrap(), 2);
+        for (service, count, said) in [
+            ("kafka2", "2", "is part of the topology"),
+            ("produccer", "2", "there is no service `produccer`"),
+            ("producer", "-1", "producer=-1 is not possible (0 to 50)"),
+            ("consumer", "100000", "consumer=100000 is not possible"),
+            ("consumer", "many", "consumer=many is not possible"),
+        ] {
+            let error = replicas(&topology, service, count).unwrap_err();
+            assert!(error.message.contains(said), "{}", error.message);
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! `khd up`.
+
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::lab::{Lab, command_line, parse_duration, unless_interrupted};
+use crate::cli::terminal::{Steps, watched};
+use crate::cli::{interrupt, settings};
+use crate::drill::machine::Outcome;
+use crate::drill::wait::until;
+use crate::engine::{Engine, LogOptions, converge, images, preflight};
+use crate::error::{Exit, Expected};
+use crate::faults::journal::Journal;
+use crate::timeline::conditions::{self, Lacking};
+use crate::timeline::record::Timeline;
+use crate::timeline::view::View;
+use crate::topology::Expectation;
+
+/// Bring the lab up, and return when it is proven ready
+///
+/// Creates what is missing, recreates what changed, and leaves the rest alone. The lab is ready when every broker
+/// answers, every partition has its full ISR, there is one controller, the group is stable with every partition
+/// assigned once, and a message has gone all the way through.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  khd up
+  khd up --set kafka.servers=5 --set zookeeper.servers=5
+  khd up --project second --port-offset 100 --subnet 172.26.0.0/24")]
+pub struct Args {
+    /// How long the started lab may take until it is ready
+    #[arg(long, value_name = "TIME", default_value = "180s", value_parser = parse_duration)]
+    timeout: Duration,
+}
+
+pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
+    let lab = Lab::wanted(settings).await?;
+    let _lock = lab.dir.lock(&command_line())?;
+    let cancel = interrupt::on_signal(
+        "removing what was created",
+        "containers may be left: khd up goes on from there, khd down removes them",
+    )?;
+    let before = lab.engine.project(&lab.settings.project).await?;
+    let fresh = before.containers.is_empty();
+    let result = bring_up(&lab, &args, &cancel).await;
+    if cancel.is_cancelled() && fresh {
+        // What this khd began and did not end is nobody's: a lab that was there before stays.
+        let steps = Steps::show();
+        converge::down(lab.engine.as_ref(), &lab.settings.project, false, steps.sender()).await?;
+        steps.end().await;
+        lab.dir.forget()?;
+    }
+    result.map(|()| Exit::Passed)
+}
+
+async fn bring_up(lab: &Lab, args: &Args, cancel: &CancellationToken) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let engine = lab.engine.as_ref();
+    for warning in preflight::check(engine, &lab.file).await? {
+        eprintln!("khd: warning: {warning}");
+    }
+    let steps = Steps::show();
+    let converged = unless_interrupted(cancel, converge_lab(lab, &steps)).await;
+    steps.end().await;
+    converged?;
+    let ready = ready(lab, args.timeout, cancel).await?;
+    println!("{ready}, after {:.1} s", began.elapsed().as_secs_f64());
+    Ok(())
+}
+
+async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
+    let engine = lab.engine.as_ref();
+    let images = images::obtain(engine, &lab.file, steps.sender()).await?;
+    lab.dir.save_settings(&lab.settings)?;
+    // A lab that is brought up has no faults: those that an earlier khd left are undone.
+    let journal = Journal::at(lab.dir.journal());
+    journal.forget_missing(&engine.project(&lab.settings.project).await?)?;
+    journal.undo(engine, None).await?;
+    converge::converge(engine, &lab.file, &images, steps.sender()).await?;
+    Ok(())
+}
+
+/// Waits until the lab is proven ready, and says what was proven.
+async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyhow::Result<String> {
+    let deadline = Instant::now() + within;
+    let timeline = Timeline::unrecorded();
+    let expected = lab.expectation(&lab.project().await?);
+    lab.start(&timeline, &expected);
+    let observers = lab.observe(&timeline);
+
+    let healthy = |view: &View| conditions::healthy(view, &expected, None);
+    let outcome = alive(&timeline, healthy, deadline, cancel).await;
+    require(lab, outcome, within).await?;
+
+    let mut proven = format!(
+        "{} is ready: {} ZooKeeper servers, {} brokers, {} partitions with every replica in sync, one controller",
+        lab.settings.project,
+        expected.zookeepers.len(),
+        expected.brokers.len(),
+        expected.partitions().count(),
+    );
+    if expected.workload.producers > 0 && expected.workload.consumers > 0 {
+        let sent = timeline.view().borrow().offsets.map(|offsets| offsets.end);
+        let outcome = alive(&timeline, |view| gone_through(view, sent), deadline, cancel).await;
+        require(lab, outcome, within).await?;
+        proven += &format!(", group {} stable, messages go all the way through", expected.workload.group);
+    }
+    for observer in observers {
+        observer.stop().await;
+    }
+    Ok(proven)
+}
+
+/// Waits for a condition, but not for containers that are dead: khd restarts none.
+async fn alive(
+    timeline: &Timeline,
+    condition: impl Fn(&View) -> Lacking + Clone,
+    deadline: Instant,
+    cancel: &CancellationToken,
+) -> Outcome {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let dead = until(timeline.view(), Duration::MAX / 4, cancel, |view| match exited(view) {
+        None => vec!["nothing has exited".into()],
+        Some(_) => Vec::new(),
+    });
+    let ready = watched(timeline.view(), condition.clone(), until(timeline.view(), left, cancel, condition));
+    tokio::select! {
+        outcome = ready => outcome,
+        _ = dead => match exited(&timeline.view().borrow()) {
+            Some(service) => Outcome::Expired(vec![format!("{service} has exited")]),
+            None => Outcome::Interrupted,
+        },
+    }
+}
+
+fn exited(view: &View) -> Option<String> {
+    let gone = |state: &String| state == "exited" || state == "dead";
+    view.containers.iter().find(|(_, state)| gone(state)).map(|((service, _), _)| service.clone())
+}
+
+/// A message that was sent after `sent` was taken has been consumed and committed.
+fn gone_through(view: &View, sent: Option<i64>) -> Lacking {
+    match (view.offsets, sent) {
+        (Some(offsets), Some(sent)) if offsets.committed > sent => Vec::new(),
+        (Some(offsets), _) => vec![format!(
+            "no message has gone from a producer to a committed offset (sent {}, committed {})",
+            offsets.end, offsets.committed
+        )],
+        (None, _) => vec!["no offsets are known".into()],
+    }
+}
+
+async fn require(lab: &Lab, outcome: Outcome, within: Duration) -> anyhow::Result<()> {
+    let lacking = match outcome {
+        Outcome::Done => return Ok(()),
+        Outcome::Interrupted => return Err(Expected::interrupted("interrupted before the lab was ready").into()),
+        Outcome::Failed(error) => anyhow::bail!(error),
+        Outcome::Expired(lacking) => lacking,
+    };
+    let text = lacking.join("\n  ");
+    if let Some((container, lines)) = last_lines(lab, &text).await {
+        eprintln!("last lines of {container}:\n  {}", lines.join("\n  "));
+    }
+    let message = format!("the lab is not ready (within {} s); it still lacks:\n  {text}", within.as_secs());
+    Err(Expected::no_verdict(message).hint("look at it with khd status and khd logs; remove it with khd down").into())
+}
+
+/// The last log lines of the first service that a text speaks of.
+async fn last_lines(lab: &Lab, text: &str) -> Option<(String, Vec<String>)> {
+    use futures_util::StreamExt as _;
+
+    let service = lab.file.services.keys().find(|service| text.contains(service.as_str()))?;
+    let project = lab.engine.project(&lab.settings.project).await.ok()?;
+    let container = project.containers.into_iter().find(|container| container.service == *service)?;
+    let options = LogOptions {
+        tail: Some(15),
+        ..LogOptions::default()
+    };
+    let lines: Vec<_> = lab.engine.logs(&container.name, options).collect().await;
+    let texts = lines.into_iter().flatten().map(|line| line.text).collect();
+    Some((container.name, texts))
+}
+
+/// Waits until every partition is assigned once again, after containers of clients came or went.
+pub async fn settled(lab: &Lab, expected: &Expectation, cancel: &CancellationToken) -> Outcome {
+    let timeline = Timeline::unrecorded();
+    lab.start(&timeline, expected);
+    let _observers = lab.observe(&timeline);
+    let condition = |view: &View| {
+        let workload = &expected.workload;
+        let mut lacking = conditions::replicas_run(view, crate::topology::PRODUCER, workload.producers);
+        lacking.extend(conditions::replicas_run(view, crate::topology::CONSUMER, workload.consumers));
+        lacking.extend(conditions::group_stable(view, expected));
+        lacking
+    };
+    let wait = until(timeline.view(), Duration::from_secs(90), cancel, condition);
+    watched(timeline.view(), condition, wait).await
+}
