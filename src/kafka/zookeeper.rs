@@ -7,6 +7,8 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tracing::instrument::WithSubscriber as _;
+use tracing::subscriber::NoSubscriber;
 use zookeeper_client::{Client, MultiReadResult};
 
 /// How long the ensemble remembers a session that was not closed; no ephemeral node hangs on it.
@@ -30,10 +32,10 @@ pub struct Controller {
 /// # Errors
 /// When it does not answer within `timeout`, or does not serve, for example without a quorum.
 pub async fn mode(address: SocketAddr, timeout: Duration) -> anyhow::Result<String> {
-    let answer = tokio::time::timeout(timeout, srvr(address)).await.with_context(|| {
-        let waited = timeout.as_millis();
-        format!("{address} did not answer `srvr` within {waited} ms")
-    })??;
+    let Ok(answer) = tokio::time::timeout(timeout, srvr(address)).await else {
+        bail!("{address} did not answer `srvr` within {} ms", timeout.as_millis());
+    };
+    let answer = answer?;
     match answer.lines().find_map(|line| line.strip_prefix("Mode: ")) {
         Some(mode) => Ok(mode.trim().to_owned()),
         None => bail!("{}", answer.lines().next().unwrap_or("the answer to `srvr` is empty")),
@@ -88,7 +90,10 @@ impl Ensemble {
         {
             self.client = None;
         }
-        answer.with_context(|| format!("ZooKeeper at {} did not answer within {timeout:?}", self.servers))?
+        match answer {
+            Ok(controller) => controller,
+            Err(_) => bail!("ZooKeeper at {} did not answer within {timeout:?}", self.servers),
+        }
     }
 
     async fn read_controller(&mut self) -> anyhow::Result<Option<Controller>> {
@@ -99,7 +104,11 @@ impl Ensemble {
                     .with_session_timeout(SESSION_TIMEOUT)
                     .with_connection_timeout(CONNECTION_TIMEOUT)
                     .with_fail_eagerly();
-                let connected = connector.connect(&self.servers).await;
+                // It logs a warning for each server that does not serve; the error tells as much.
+                let connected = connector
+                    .connect(&self.servers)
+                    .with_subscriber(NoSubscriber::default())
+                    .await;
                 none.insert(connected.with_context(|| format!("cannot connect to ZooKeeper at {}", self.servers))?)
             }
         };
@@ -188,6 +197,17 @@ mod tests {
         let hung = server(None).await;
         let error = mode(hung, TIMEOUT).await.unwrap_err().to_string();
         assert!(error.contains("did not answer `srvr` within 300 ms"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_ensemble_that_hangs_or_refuses_is_given_up_and_can_be_asked_again() {
+        let refusing = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        for servers in [vec![server(None).await], vec![refusing]] {
+            let mut ensemble = Ensemble::new(servers);
+            for _ in 0..2 {
+                assert!(ensemble.controller(TIMEOUT).await.is_err());
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::anyhow;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::engine::{Container, Engine};
@@ -27,8 +27,7 @@ pub async fn observe(engine: Arc<dyn Engine>, project: String, timeline: Timelin
     loop {
         ticks.tick().await;
         let asked = timeout(TIMEOUT, engine.project(&project)).await;
-        let asked = asked.with_context(|| format!("the engine did not list {project} within {TIMEOUT:?}"));
-        match asked.and_then(|answer| answer) {
+        match asked.unwrap_or_else(|_| Err(anyhow!("it did not list {project} within {TIMEOUT:?}"))) {
             Ok(answer) => {
                 failing = false;
                 for event in told.containers(&answer.containers) {
@@ -37,7 +36,7 @@ pub async fn observe(engine: Arc<dyn Engine>, project: String, timeline: Timelin
             }
             Err(error) if !failing => {
                 failing = true;
-                let message = format!("cannot tell the states of containers: {error:#}");
+                let message = format!("the engine cannot tell the states of containers: {error:#}");
                 timeline.emit(ENGINE, Kind::Warning { message });
             }
             Err(_) => {}

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use crate::kafka::zookeeper::{Ensemble, mode};
 use crate::timeline::event::Kind;
@@ -18,6 +18,8 @@ const MODE_TIMEOUT: Duration = Duration::from_secs(1);
 const CONTROLLER_INTERVAL: Duration = Duration::from_millis(100);
 /// How long to wait for the controller: until the client has turned from a server that hangs to another.
 const CONTROLLER_TIMEOUT: Duration = Duration::from_secs(4);
+/// Time between two attempts to read the controller when the last one failed: each makes the client log a warning.
+const CONTROLLER_RETRY: Duration = Duration::from_secs(1);
 /// How long the controller may be unreadable before that is worth a warning: longer than an election in the ensemble.
 const UNREADABLE: Duration = Duration::from_secs(5);
 /// Source of what the ensemble says, whichever server said it.
@@ -46,7 +48,7 @@ pub async fn observe_mode(server: ZooKeeper, timeline: Timeline) {
 pub async fn observe_controller(servers: Vec<SocketAddr>, timeline: Timeline) {
     let mut ensemble = Ensemble::new(servers);
     let mut told = None;
-    // Since when it cannot be read; nothing before it was read first, because a lab that starts has no controller.
+    // When it was read last; nothing before it was read first, because a lab that starts has no controller.
     let mut read_last: Option<Instant> = None;
     let mut ticks = interval(CONTROLLER_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -72,6 +74,7 @@ pub async fn observe_controller(servers: Vec<SocketAddr>, timeline: Timeline) {
                     let message = format!("the controller cannot be read: {error:#}");
                     timeline.emit(ENSEMBLE, Kind::Warning { message });
                 }
+                sleep(CONTROLLER_RETRY).await;
             }
         }
     }

@@ -142,6 +142,7 @@ pub enum Kind {
         epoch: i32,
     },
     /// A ZooKeeper server's mode, or why it does not serve.
+    #[serde(rename = "zookeeper")]
     ZooKeeper {
         /// `leader`, `follower` or `standalone`.
         mode: Option<String>,

@@ -72,13 +72,11 @@ impl BrokerConnection {
         client_id: &str,
         timeouts: Timeouts,
     ) -> anyhow::Result<Self> {
-        let stream = tokio::time::timeout(timeouts.connect, TcpStream::connect(address))
-            .await
-            .with_context(|| {
-                let waited = timeouts.connect.as_millis();
-                format!("{broker} at {address} could not be connected to within {waited} ms")
-            })?
-            .with_context(|| format!("cannot connect to {broker} at {address}"))?;
+        let Ok(stream) = tokio::time::timeout(timeouts.connect, TcpStream::connect(address)).await else {
+            let waited = timeouts.connect.as_millis();
+            bail!("{broker} at {address} could not be connected to within {waited} ms");
+        };
+        let stream = stream.with_context(|| format!("cannot connect to {broker} at {address}"))?;
         stream
             .set_nodelay(true)
             .with_context(|| format!("cannot set up the connection to {broker} at {address}"))?;
@@ -104,16 +102,16 @@ impl BrokerConnection {
         );
         // Until the answer is here: also when this future is dropped, the connection must not be used again.
         self.sound = false;
-        let answer = match tokio::time::timeout(self.request_timeout, self.exchange(request)).await {
-            Ok(answer) => answer.with_context(|| format!("{} failed at {} at {}", C::NAME, self.broker, self.address)),
-            Err(_) => Err(anyhow::anyhow!(
-                "{} at {} did not answer {} within {} ms",
+        let Ok(answer) = tokio::time::timeout(self.request_timeout, self.exchange(request)).await else {
+            let waited = self.request_timeout.as_millis();
+            bail!(
+                "{} at {} did not answer {} within {waited} ms",
                 self.broker,
                 self.address,
-                C::NAME,
-                self.request_timeout.as_millis()
-            )),
-        }?;
+                C::NAME
+            );
+        };
+        let answer = answer.with_context(|| format!("{} failed at {} at {}", C::NAME, self.broker, self.address))?;
         self.sound = true;
         Ok(answer)
     }
