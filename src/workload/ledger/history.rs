@@ -172,6 +172,14 @@ impl Ledgers {
         last
     }
 
+    /// Producers that may still have sends in flight that were begun before `cut`: not ended, and not past it. One
+    /// that was killed stays among them; its last line is then old.
+    pub fn behind(&self, cut: i64) -> impl Iterator<Item = &ProducerHistory> {
+        self.producers
+            .iter()
+            .filter(move |producer| !producer.closed && producer.horizon < cut)
+    }
+
     /// When the first send that failed or is unknown began, at or after `at`; exact to
     /// [`QUIET_MS`](crate::workload::spans::QUIET_MS).
     pub fn first_trouble(&self, at: i64) -> Option<i64> {

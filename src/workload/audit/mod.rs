@@ -1,0 +1,95 @@
+//! The audit: an independent full read of the log, and its comparison with the ledgers.
+//!
+//! Producers go on meanwhile, so a run takes a cut:
+//! 1. take the time, and wait until [`Ledgers::behind`](crate::workload::ledger::history::Ledgers::behind) names no
+//!    producer that is alive: every send begun before the cut is then settled;
+//! 2. [`read_log`] takes the end offsets and reads up to them;
+//! 3. read the ledgers (again) with [`LogSummary::taken`] as the time until which is judged, and [`compare`].
+
+mod compare;
+mod summary;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use crate::kafka::log::{self, Extent, Source};
+use crate::timeline::event::TopicPartition;
+use crate::workload::audit::summary::Summing;
+use crate::workload::message::now_ms;
+
+pub use compare::{Compared, compare};
+pub use summary::{Duplicate, InLog, LogSummary, PartitionLog, Reorder, SCHEMA};
+
+/// Reads these partitions from their beginnings to their ends, each topic by a fresh client of its own. `past` holds
+/// each partition's greatest acknowledged offset: for at most five seconds, the ends are asked for again until they
+/// are past it.
+///
+/// A partition that was not read to its end within `within` shows so in [`PartitionLog::read_to`].
+///
+/// # Errors
+/// When a partition does not tell its offsets in time, or the client is refused.
+pub async fn read_log(
+    source: Source,
+    partitions: BTreeSet<TopicPartition>,
+    past: BTreeMap<TopicPartition, i64>,
+    within: Duration,
+) -> anyhow::Result<LogSummary> {
+    tokio::task::spawn_blocking(move || read(&source, &partitions, &past, Instant::now() + within)).await?
+}
+
+fn read(
+    source: &Source,
+    partitions: &BTreeSet<TopicPartition>,
+    past: &BTreeMap<TopicPartition, i64>,
+    deadline: Instant,
+) -> anyhow::Result<LogSummary> {
+    let taken = now_ms();
+    let extents = log::extents_past(source, partitions, past, deadline)?;
+    let mut topics: BTreeMap<&str, BTreeMap<i32, Extent>> = BTreeMap::new();
+    for ((topic, partition), extent) in &extents {
+        topics.entry(topic).or_default().insert(*partition, *extent);
+    }
+    let logs: Vec<anyhow::Result<Vec<PartitionLog>>> = std::thread::scope(|scope| {
+        let readers: Vec<_> = topics
+            .iter()
+            .map(|(topic, extents)| scope.spawn(|| read_topic(source, topic, extents, deadline)))
+            .collect();
+        readers
+            .into_iter()
+            .map(|reader| reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    let mut summary = LogSummary {
+        schema: SCHEMA,
+        taken,
+        partitions: Vec::new(),
+    };
+    for log in logs {
+        summary.partitions.extend(log?);
+    }
+    Ok(summary)
+}
+
+fn read_topic(
+    source: &Source,
+    topic: &str,
+    extents: &BTreeMap<i32, Extent>,
+    deadline: Instant,
+) -> anyhow::Result<Vec<PartitionLog>> {
+    let mut logs: BTreeMap<i32, Summing> = extents
+        .iter()
+        .map(|(partition, extent)| (*partition, Summing::new(topic, *partition, extent.begin, extent.end)))
+        .collect();
+    let read = log::read(source, topic, extents, deadline, |record| {
+        if let Some(log) = logs.get_mut(&record.partition) {
+            log.record(record.offset, record.value);
+        }
+    })
+    .with_context(|| format!("cannot read the log of {topic}"))?;
+    Ok(logs
+        .into_iter()
+        .map(|(partition, log)| log.finish(read.get(&partition).copied().unwrap_or_default()))
+        .collect())
+}
