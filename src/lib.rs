@@ -5,6 +5,7 @@
 pub mod error;
 
 pub mod settings;
+pub mod state;
 pub mod topology;
 
 pub mod compose;

@@ -177,7 +177,9 @@ impl ComposeFile {
     pub fn to_yaml(&self) -> anyhow::Result<String> {
         let mut value = serde_yaml::to_value(self).context("cannot serialize the Compose file")?;
         double_dollars(&mut value);
-        serde_yaml::to_string(&value).context("cannot write the Compose file as YAML")
+        let yaml = serde_yaml::to_string(&value).context("cannot write the Compose file as YAML")?;
+        // A bare `no` is a boolean to readers of YAML 1.1, of which Compose's older ones are.
+        Ok(yaml.replace("restart: no\n", "restart: 'no'\n"))
     }
 
     /// A digest of all that makes a container of this service what it is, in lower-case hex.

@@ -1,11 +1,12 @@
 //! What the user wants, checked once: defaults, `khd.yaml`, `KHD_*` and flags become one [`Settings`].
 //!
-//! Nothing downstream sees raw flags, files or variables. [`load`](load::load) merges the sources and remembers
-//! where each value came from; [`check`](check::check) refuses what cannot work, before anything is touched.
+//! Nothing downstream sees raw flags, files or variables. [`load`] merges the sources and remembers where each value
+//! came from; [`check`] refuses what cannot work, before anything is touched.
 
 pub mod check;
 pub mod duration;
 pub mod load;
+mod scalar;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -46,7 +47,7 @@ pub struct Settings {
 }
 
 /// A set of images, or each image by its own name.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Images {
     /// One word for all: `khd` or `confluent`.
@@ -118,6 +119,7 @@ pub struct Servers {
     /// Memory limit of each container, as Compose writes it: `512m`.
     pub memory: String,
     /// Properties by their own names, put over khd's.
+    #[serde(deserialize_with = "scalar::properties")]
     pub properties: Properties,
 }
 
@@ -151,11 +153,13 @@ pub struct Producer {
     /// Whether the broker drops what a retry sent twice; needs `acks: all`, and follows it when not set.
     pub idempotence: Option<bool>,
     /// librdkafka properties by their own names, put over khd's.
+    #[serde(deserialize_with = "scalar::properties")]
     pub properties: Properties,
 }
 
 /// When a leader acknowledges a write, in Kafka's own terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(try_from = "scalar::Scalar")]
 pub enum Acks {
     /// When every in-sync replica has it.
     #[serde(rename = "all")]
@@ -194,6 +198,7 @@ pub struct Consumer {
     /// Whether members keep their place in the group over a restart (`group.instance.id`).
     pub static_membership: bool,
     /// librdkafka properties by their own names, put over khd's.
+    #[serde(deserialize_with = "scalar::properties")]
     pub properties: Properties,
 }
 

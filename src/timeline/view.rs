@@ -140,20 +140,25 @@ impl View {
     }
 
     fn apply_broker(&mut self, id: i32, kind: &Kind) {
-        let broker = self.brokers.entry(id).or_default();
         match kind {
             Kind::BrokerAnswers => {
+                let broker = self.brokers.entry(id).or_default();
                 broker.answers = true;
                 broker.error = None;
             }
             Kind::BrokerSilent { error } => {
-                // What it said before it fell silent is no longer known to be so.
+                // What it said before it fell silent is no longer known to be so, of the group neither.
+                if self.group.as_ref().is_some_and(|group| group.coordinator == id) {
+                    self.group = None;
+                }
+                let broker = self.brokers.entry(id).or_default();
                 *broker = BrokerView {
                     error: Some(error.clone()),
                     ..BrokerView::default()
                 };
             }
             Kind::Cluster { controller, brokers } => {
+                let broker = self.brokers.entry(id).or_default();
                 broker.controller = Some(*controller);
                 broker.lists = brokers.clone();
             }
@@ -165,6 +170,7 @@ impl View {
                 replicas,
                 isr,
             } => {
+                let broker = self.brokers.entry(id).or_default();
                 broker.partitions.insert(
                     (topic.clone(), *partition),
                     PartitionView {

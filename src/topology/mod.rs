@@ -221,7 +221,7 @@ impl Expectation {
 
 impl crate::settings::Servers {
     /// The client port of server `n`: as set, otherwise the demo's `n` × 10,000 + `base`.
-    fn port(&self, n: u16, base: u16) -> u16 {
+    pub(crate) fn port(&self, n: u16, base: u16) -> u16 {
         self.ports.get(usize::from(n) - 1).copied().unwrap_or(n * 10_000 + base)
     }
 }

@@ -1,0 +1,59 @@
+# Sourced by the entrypoints: how the environment becomes a JVM.
+
+die() {
+    echo "$*" >&2
+    exit 1
+}
+
+require() {
+    for name in "$@"; do
+        [ -n "$(printenv "$name")" ] || die "$name is required."
+    done
+}
+
+require_writable() {
+    for folder in "$@"; do
+        [ -w "$folder" ] || die "$folder is not writable by uid $(id -u)."
+    done
+}
+
+# write_logging LEVEL LOGGER=LEVEL,…  Of two lines for one logger, the later one counts.
+write_logging() {
+    cat /opt/kafka/etc/log4j.properties
+    [ -z "$1" ] || echo "log4j.rootLogger=$1, stdout"
+    [ -z "$2" ] || echo "$2" | tr , '\n' | sed 's/^/log4j.logger./'
+}
+
+# run_java ARCHIVE CLASS ARGUMENT…
+# Word splitting is what these variables are for; globbing is not.
+# shellcheck disable=SC2086
+run_java() {
+    archive=$1
+    shift
+    # There is none yet while it is being made.
+    [ ! -f "$archive" ] || set -- "-XX:SharedArchiveFile=$archive" "$@"
+
+    if [ -n "${KAFKA_JMX_PORT-}" ]; then
+        # One port for the registry and its objects, or nobody outside the container gets past the registry.
+        KAFKA_JMX_OPTS="${KAFKA_JMX_OPTS:-"
+            -Dcom.sun.management.jmxremote=true
+            -Dcom.sun.management.jmxremote.authenticate=false
+            -Dcom.sun.management.jmxremote.ssl=false"}
+            -Djava.rmi.server.hostname=${KAFKA_JMX_HOSTNAME:-$(hostname -i | cut -d' ' -f1)}
+            -Dcom.sun.management.jmxremote.local.only=false
+            -Dcom.sun.management.jmxremote.port=$KAFKA_JMX_PORT
+            -Dcom.sun.management.jmxremote.rmi.port=$KAFKA_JMX_PORT"
+    fi
+
+    # The defaults suit several small JVMs that start together on few processors.
+    set -f
+    exec java \
+        $KAFKA_HEAP_OPTS \
+        ${KAFKA_JVM_PERFORMANCE_OPTS:--XX:TieredStopAtLevel=1 -XX:+UseSerialGC} \
+        ${KAFKA_GC_LOG_OPTS-} \
+        ${KAFKA_JMX_OPTS-} \
+        ${KAFKA_LOG4J_OPTS:--Dlog4j.configuration=file:/etc/kafka/log4j.properties} \
+        -cp "$(/opt/kafka/bin/classpath)" \
+        ${KAFKA_OPTS-} \
+        "$@"
+}

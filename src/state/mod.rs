@@ -1,0 +1,126 @@
+//! What khd keeps on disk between commands: one folder a lab, one folder a run.
+//!
+//! ```text
+//! <XDG state>/khd/labs/<project>/   lock, settings.yaml (as brought up), faults.json (the journal)
+//! <XDG state>/khd/runs/<run>/       all that is needed to judge a run again
+//! ```
+
+mod lock;
+mod run;
+
+pub use lock::LabLock;
+pub use run::RunFolder;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use etcetera::BaseStrategy as _;
+
+use crate::settings::Settings;
+
+/// The folders in which khd keeps its state.
+#[derive(Debug, Clone)]
+pub struct StateDir {
+    root: PathBuf,
+    runs: PathBuf,
+}
+
+impl StateDir {
+    /// khd's folder in the XDG state directory, with runs in a folder of the user's choice if there is one.
+    ///
+    /// # Errors
+    /// When there is no home directory.
+    pub fn locate(runs: Option<PathBuf>) -> anyhow::Result<Self> {
+        let strategy = etcetera::base_strategy::Xdg::new().context("cannot find the home directory")?;
+        let base = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
+        let root = base.join("khd");
+        let runs = runs.unwrap_or_else(|| root.join("runs"));
+        Ok(Self { root, runs })
+    }
+
+    /// The folder of one lab.
+    pub fn lab(&self, project: &str) -> LabDir {
+        LabDir {
+            folder: self.root.join("labs").join(project),
+        }
+    }
+
+    /// Where runs are kept.
+    pub fn runs(&self) -> &Path {
+        &self.runs
+    }
+}
+
+/// What khd keeps of one lab.
+#[derive(Debug, Clone)]
+pub struct LabDir {
+    folder: PathBuf,
+}
+
+impl LabDir {
+    /// Takes the lab for this process; see [`LabLock`].
+    ///
+    /// # Errors
+    /// When another khd works on the lab, or the folder cannot be written.
+    pub fn lock(&self, command: &str) -> anyhow::Result<LabLock> {
+        std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot create {}", self.folder.display()))?;
+        LabLock::take(&self.folder.join("lock"), command)
+    }
+
+    /// The journal of faults in place.
+    pub fn journal(&self) -> PathBuf {
+        self.folder.join("faults.json")
+    }
+
+    /// The settings that the lab was brought up with, if it was.
+    pub fn settings_file(&self) -> Option<PathBuf> {
+        Some(self.settings_path()).filter(|path| path.is_file())
+    }
+
+    /// Remembers the settings that the lab is brought up with.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save_settings(&self, settings: &Settings) -> anyhow::Result<()> {
+        write_atomically(&self.settings_path(), serde_yaml::to_string(settings)?.as_bytes())
+    }
+
+    /// Forgets the lab: nothing of it is left to be undone.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn forget(&self) -> anyhow::Result<()> {
+        for path in [self.settings_path(), self.journal()] {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn settings_path(&self) -> PathBuf {
+        self.folder.join("settings.yaml")
+    }
+}
+
+/// Writes a file so that a reader, or a crash, sees the old content or the new and nothing between.
+///
+/// The file is readable by its owner only: client properties may hold a password.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let write = || -> anyhow::Result<()> {
+        let folder = path.parent().context("it has no folder")?;
+        std::fs::create_dir_all(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(content)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}

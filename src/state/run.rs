@@ -1,0 +1,62 @@
+//! The folder of one run: all that is needed to judge it again, without Docker or Kafka.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::state::write_atomically;
+
+/// The folder of one run.
+#[derive(Debug, Clone)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder of a new run, named after the moment, the lab and what is done.
+    ///
+    /// # Errors
+    /// When it cannot be created.
+    pub fn create(runs: &Path, project: &str, what: &str) -> anyhow::Result<Self> {
+        // Millisecond names sort by time, and two runs of one lab cannot start in the same one: the lab is locked.
+        let name = format!("{}-{project}-{what}", jiff::Zoned::now().strftime("%Y%m%dT%H%M%S%3f"));
+        let path = runs.join(name);
+        std::fs::create_dir_all(path.join("ledgers"))
+            .and_then(|()| std::fs::create_dir_all(path.join("logs")))
+            .with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's name.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Every event of the run, a line each.
+    pub fn timeline(&self) -> PathBuf {
+        self.path.join("timeline.jsonl")
+    }
+
+    /// What producers were told and what members delivered.
+    pub fn ledgers(&self) -> PathBuf {
+        self.path.join("ledgers")
+    }
+
+    /// What the final read found in the log.
+    pub fn log_summary(&self) -> PathBuf {
+        self.path.join("log.json")
+    }
+
+    /// Writes a file of the run, whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: impl AsRef<Path>, content: &[u8]) -> anyhow::Result<()> {
+        write_atomically(&self.path.join(name), content)
+    }
+}

@@ -1,0 +1,221 @@
+//! What can be true of a lab: pure questions to a [`View`].
+//!
+//! Waits ask them live, checks ask them of a recorded run. Each answers with what is lacking, in words for the user;
+//! an empty list means that it holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::timeline::view::View;
+use crate::topology::Expectation;
+
+/// What is lacking until a condition holds; empty when it does.
+pub type Lacking = Vec<String>;
+
+/// Every ZooKeeper server but `except` serves, and one of them leads.
+pub fn zookeepers_serve(view: &View, expected: &Expectation, except: Option<&str>) -> Lacking {
+    let mut lacking = Vec::new();
+    let mut leaders = 0;
+    for server in expected.zookeepers.iter().filter(|name| Some(name.as_str()) != except) {
+        match view.zookeepers.get(server) {
+            Some(Some(mode)) => leaders += usize::from(mode != "follower"),
+            _ => lacking.push(format!("{server} does not serve")),
+        }
+    }
+    if lacking.is_empty() && leaders != 1 {
+        lacking.push(format!("{leaders} ZooKeeper servers lead"));
+    }
+    lacking
+}
+
+/// Every broker but `except` answers, and lists every one of them.
+pub fn brokers_answer(view: &View, expected: &Expectation, except: Option<&str>) -> Lacking {
+    let wanted: BTreeSet<i32> = survivors(expected, except).collect();
+    let mut lacking = Vec::new();
+    for id in &wanted {
+        let service = expected.broker_service(*id);
+        match view.brokers.get(id) {
+            Some(broker) if broker.answers => {
+                let missing: Vec<String> = wanted
+                    .difference(&broker.lists)
+                    .map(|other| expected.broker_service(*other))
+                    .collect();
+                if !missing.is_empty() {
+                    lacking.push(format!("{service} does not list {}", missing.join(", ")));
+                }
+            }
+            Some(broker) => {
+                let error = broker.error.as_deref().unwrap_or("no answer yet");
+                lacking.push(format!("{service} does not answer ({error})"));
+            }
+            None => lacking.push(format!("{service} was not asked yet")),
+        }
+    }
+    lacking
+}
+
+/// Every partition's ISR is just its replicas without `except`.
+pub fn isr_is_survivors(view: &View, expected: &Expectation, except: Option<&str>) -> Lacking {
+    let gone = except.and_then(|service| expected.broker_id(service));
+    by_partition(view, expected, |fact, _| {
+        let wanted: BTreeSet<i32> = fact.replicas.iter().copied().filter(|id| Some(*id) != gone).collect();
+        let enough_replicas = fact.replicas.len() == expected.workload.replication_factor as usize;
+        (fact.isr != wanted || !enough_replicas).then(|| format!("ISR {:?} of {:?}", fact.isr, fact.replicas))
+    })
+}
+
+/// Every partition has a leader, and no broker that is to be believed names `gone` as one.
+pub fn led_by_survivors(view: &View, expected: &Expectation, gone: Option<&str>) -> Lacking {
+    let gone = gone.and_then(|service| expected.broker_id(service));
+    let mut lacking = by_partition(view, expected, |fact, _| {
+        (fact.leader < 0).then(|| "no leader".to_owned())
+    });
+    let Some(gone) = gone else { return lacking };
+    for (id, broker) in view.witnesses() {
+        let still = broker.partitions.values().filter(|fact| fact.leader == gone).count();
+        if still > 0 {
+            lacking.push(format!(
+                "{} names {} as leader of {still} partitions",
+                expected.broker_service(id),
+                expected.broker_service(gone)
+            ));
+        }
+    }
+    lacking
+}
+
+/// Every partition is led by its preferred replica.
+pub fn leaders_balanced(view: &View, expected: &Expectation) -> Lacking {
+    by_partition(view, expected, |fact, _| {
+        let preferred = fact.replicas.first().copied();
+        (Some(fact.leader) != preferred).then(|| format!("led by {} instead of {:?}", fact.leader, fact.replicas))
+    })
+}
+
+/// Every broker that is to be believed names the same controller, and that one is among them.
+pub fn one_controller(view: &View, expected: &Expectation) -> Lacking {
+    let named: BTreeMap<i32, Option<i32>> = view.witnesses().map(|(id, broker)| (id, broker.controller)).collect();
+    let controllers: BTreeSet<Option<i32>> = named.values().copied().collect();
+    match controllers.iter().next() {
+        None => vec!["no broker answers".into()],
+        Some(Some(controller)) if controllers.len() == 1 && named.contains_key(controller) => Vec::new(),
+        Some(Some(controller)) if controllers.len() == 1 && *controller >= 0 => {
+            vec![format!(
+                "{} is controller and does not answer",
+                expected.broker_service(*controller)
+            )]
+        }
+        _ => {
+            let says = |(id, controller): (&i32, &Option<i32>)| match controller {
+                Some(controller) if *controller >= 0 => {
+                    format!(
+                        "{} names {}",
+                        expected.broker_service(*id),
+                        expected.broker_service(*controller)
+                    )
+                }
+                _ => format!("{} names none", expected.broker_service(*id)),
+            };
+            vec![format!(
+                "brokers differ on the controller: {}",
+                named.iter().map(says).collect::<Vec<_>>().join(", ")
+            )]
+        }
+    }
+}
+
+/// The group is stable, and every partition is assigned to exactly one of its members.
+///
+/// A lab without consumers has no group to speak of, and lacks nothing.
+pub fn group_stable(view: &View, expected: &Expectation) -> Lacking {
+    let name = &expected.workload.group;
+    if expected.workload.consumers == 0 {
+        return Vec::new();
+    }
+    let Some(group) = &view.group else {
+        return vec![format!("no broker coordinates group {name}")];
+    };
+    if group.state != "Stable" {
+        return vec![format!("group {name} is {}", group.state)];
+    }
+    let mut lacking = Vec::new();
+    let wanted = usize::from(expected.workload.consumers);
+    if group.members.len() != wanted {
+        lacking.push(format!("group {name} has {} members of {wanted}", group.members.len()));
+    }
+    let mut owners: BTreeMap<(&str, i32), u32> = BTreeMap::new();
+    for member in &group.members {
+        for (topic, partitions) in &member.assigned {
+            for partition in partitions {
+                *owners.entry((topic, *partition)).or_default() += 1;
+            }
+        }
+    }
+    let count = |times: fn(u32) -> bool| {
+        let of = |(topic, partition): &(String, i32)| owners.get(&(topic.as_str(), *partition)).copied();
+        expected.partitions().filter(|p| times(of(p).unwrap_or(0))).count()
+    };
+    let (unassigned, twice) = (count(|n| n == 0), count(|n| n > 1));
+    if unassigned > 0 {
+        lacking.push(format!("{unassigned} partitions are assigned to nobody"));
+    }
+    if twice > 0 {
+        lacking.push(format!("{twice} partitions are assigned more than once"));
+    }
+    lacking
+}
+
+/// As many containers of a service run as are wanted.
+pub fn replicas_run(view: &View, service: &str, wanted: u16) -> Lacking {
+    let containers = view.containers.iter().filter(|((name, _), _)| name == service);
+    let running = containers.filter(|(_, state)| *state == "running").count();
+    if running == usize::from(wanted) {
+        return Vec::new();
+    }
+    vec![format!("{running} {service} containers run, of {wanted}")]
+}
+
+/// All that makes a lab healthy, but for a fault on `except`.
+pub fn healthy(view: &View, expected: &Expectation, except: Option<&str>) -> Lacking {
+    let mut lacking = zookeepers_serve(view, expected, except);
+    lacking.extend(brokers_answer(view, expected, except));
+    // Without every broker's word the rest would only repeat the same in other words.
+    if lacking.is_empty() {
+        lacking.extend(led_by_survivors(view, expected, except));
+        lacking.extend(isr_is_survivors(view, expected, except));
+        lacking.extend(one_controller(view, expected));
+        lacking.extend(group_stable(view, expected));
+    }
+    lacking
+}
+
+/// Brokers other than `except`.
+fn survivors<'a>(expected: &'a Expectation, except: Option<&'a str>) -> impl Iterator<Item = i32> + 'a {
+    let of = expected.brokers.iter();
+    of.filter(move |(service, _)| Some(service.as_str()) != except)
+        .map(|(_, id)| *id)
+}
+
+/// Asks a question of every partition, and sums the answers up: one line for all that lack something.
+fn by_partition(
+    view: &View,
+    expected: &Expectation,
+    question: impl Fn(&crate::timeline::view::PartitionView, &(String, i32)) -> Option<String>,
+) -> Lacking {
+    let mut first: Option<String> = None;
+    let mut count = 0;
+    for partition in expected.partitions() {
+        let answer = match view.told(&partition) {
+            Some(fact) => question(fact, &partition),
+            None => Some("not known to any broker".into()),
+        };
+        if let Some(answer) = answer {
+            count += 1;
+            first.get_or_insert_with(|| format!("{}/{}: {answer}", partition.0, partition.1));
+        }
+    }
+    match (first, count) {
+        (None, _) => Vec::new(),
+        (Some(first), 1) => vec![first],
+        (Some(first), more) => vec![format!("{first}, and {} more partitions", more - 1)],
+    }
+}
