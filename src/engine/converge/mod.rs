@@ -53,3 +53,6 @@ fn together(results: impl IntoIterator<Item = anyhow::Result<()>>) -> anyhow::Re
     }
     Err(first)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! The engine's verbs, on what the fake keeps.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+
+use super::{FakeEngine, Held, owned};
+use crate::compose::model::{ComposeFile, Network};
+use crate::engine::{
+    Build, Container, Engine, EngineInfo, Image, LogLine, LogOptions, Progress, Project, ProjectNetwork, PublishedPort,
+    TakenSubnet, labels,
+};
+
+#[async_trait]
+impl Engine for FakeEngine {
+    async fn info(&self) -> anyhow::Result<EngineInfo> {
+        let state = self.look("info")?;
+        Ok(state.info.clone().unwrap_or_else(|| EngineInfo {
+            version: "fake".into(),
+            api_version: "1.41".into(),
+            architecture: std::env::consts::ARCH.into(),
+            memory: 64 << 30,
+            free_disk: Some(64 << 30),
+            available_memory: Some(64 << 30),
+            local: false,
+        }))
+    }
+
+    async fn project(&self, project: &str) -> anyhow::Result<Project> {
+        let state = self.look(&format!("project {project}"))?;
+        let containers = state.containers.values().filter(|held| held.project == project);
+        let helpers = state.helpers.iter().filter(|(_, owner)| *owner == project);
+        let networks = state.networks.values().filter(|network| network.project == project);
+        let volumes = state.volumes.iter().filter(|(_, volume)| volume.project == project);
+        Ok(Project {
+            containers: containers.map(|held| held.container.clone()).collect(),
+            helpers: helpers.map(|(name, _)| name.clone()).collect(),
+            networks: networks
+                .map(|network| (network.key.clone(), network.value.clone()))
+                .collect(),
+            volumes: volumes
+                .map(|(name, volume)| (volume.key.clone(), name.clone()))
+                .collect(),
+        })
+    }
+
+    async fn subnets(&self) -> anyhow::Result<Vec<TakenSubnet>> {
+        Ok(self.look("subnets")?.subnets.clone())
+    }
+
+    async fn published(&self) -> anyhow::Result<Vec<PublishedPort>> {
+        Ok(self.look("published")?.published.clone())
+    }
+
+    async fn create_network(&self, project: &str, key: &str, network: &Network) -> anyhow::Result<()> {
+        let name = labels::object_name(project, key);
+        let mut state = self.change(&format!("create_network {name}"))?;
+        if state.networks.contains_key(&name) {
+            bail!("cannot create network {name}: it is there already");
+        }
+        let network = ProjectNetwork {
+            name: name.clone(),
+            config_hash: labels::network_hash(network),
+        };
+        state.networks.insert(name, owned(project, key, network));
+        Ok(())
+    }
+
+    async fn remove_network(&self, name: &str) -> anyhow::Result<()> {
+        let mut state = self.change(&format!("remove_network {name}"))?;
+        let running = |held: &Held| held.container.state == "running" && held.networks.iter().any(|used| used == name);
+        if state.containers.values().any(running) {
+            bail!("cannot remove network {name}: it has active endpoints");
+        }
+        state.networks.remove(name);
+        Ok(())
+    }
+
+    async fn create_volume(&self, project: &str, key: &str) -> anyhow::Result<()> {
+        let name = labels::object_name(project, key);
+        let mut state = self.change(&format!("create_volume {name}"))?;
+        state
+            .volumes
+            .entry(name)
+            .or_insert_with(|| owned(project, key, BTreeMap::new()));
+        Ok(())
+    }
+
+    async fn remove_volume(&self, name: &str) -> anyhow::Result<()> {
+        let mut state = self.change(&format!("remove_volume {name}"))?;
+        if state
+            .containers
+            .values()
+            .any(|held| held.volumes.iter().any(|used| used == name))
+        {
+            bail!("cannot remove volume {name}: it is in use");
+        }
+        state.volumes.remove(name);
+        Ok(())
+    }
+
+    async fn create_container(&self, file: &ComposeFile, service: &str, number: u32) -> anyhow::Result<()> {
+        let name = labels::container_name(&file.name, service, number);
+        let mut state = self.change(&format!("create_container {name}"))?;
+        let definition = &file.services[service];
+        let image = state.images.get(&definition.image).cloned();
+        let image = image.with_context(|| format!("cannot create container {name}: no image {}", definition.image))?;
+        if state.containers.contains_key(&name) {
+            bail!("cannot create container {name}: the name is taken");
+        }
+        let full = |key: &String| labels::object_name(&file.name, key);
+        let networks: Vec<String> = definition.networks.keys().map(full).collect();
+        if let Some(missing) = networks.iter().find(|network| !state.networks.contains_key(*network)) {
+            bail!("cannot create container {name}: no network {missing}");
+        }
+        state.made += 1;
+        let address = definition
+            .networks
+            .values()
+            .find_map(|attachment| attachment.ipv4_address.as_ref());
+        let ports = definition.ports.iter();
+        let ports = ports.map(|p| format!("{}:{}->{}/{}", p.host_ip, p.published, p.target, p.protocol));
+        let held = Held {
+            project: file.name.clone(),
+            fixed_address: address.and_then(|address| address.parse().ok()),
+            volumes: definition.volumes.iter().map(|mount| full(&mount.source)).collect(),
+            logs: Vec::new(),
+            container: Container {
+                id: format!("{:064x}", state.made),
+                name: name.clone(),
+                service: service.into(),
+                number,
+                state: "created".into(),
+                health: None,
+                status: "fake created".into(),
+                image: definition.image.clone(),
+                image_id: image.id,
+                config_hash: file.config_hash(service),
+                depends_on: definition.depends_on.keys().cloned().collect(),
+                ports: ports.collect(),
+                address: None,
+            },
+            networks,
+        };
+        state.containers.insert(name, held);
+        Ok(())
+    }
+
+    async fn start(&self, container: &str) -> anyhow::Result<()> {
+        self.container("start", container, |held| {
+            if held.container.state != "paused" {
+                held.enter("running");
+            }
+        })
+    }
+
+    async fn stop(&self, container: &str) -> anyhow::Result<()> {
+        self.container("stop", container, Held::stop)
+    }
+
+    async fn kill(&self, container: &str) -> anyhow::Result<()> {
+        self.container("kill", container, Held::stop)
+    }
+
+    async fn unpause(&self, container: &str) -> anyhow::Result<()> {
+        self.container("unpause", container, |held| {
+            if held.container.state == "paused" {
+                held.enter("running");
+            }
+        })
+    }
+
+    async fn remove_container(&self, container: &str) -> anyhow::Result<()> {
+        let mut state = self.change(&format!("remove_container {container}"))?;
+        state.containers.remove(container);
+        state.helpers.remove(container);
+        Ok(())
+    }
+
+    fn logs(&self, container: &str, options: LogOptions) -> BoxStream<'static, anyhow::Result<LogLine>> {
+        let lines = self.look(&format!("logs {container}")).and_then(|state| {
+            let held = state.containers.get(container);
+            let held = held.with_context(|| format!("cannot read the output of {container}: no such container"))?;
+            let since = |line: &&LogLine| line.at.is_none_or(|at| options.since.is_none_or(|since| at >= since));
+            let lines: Vec<LogLine> = held.logs.iter().filter(since).cloned().collect();
+            let tail = options.tail.map_or(lines.len(), |tail| tail as usize);
+            Ok(lines[lines.len().saturating_sub(tail)..].to_vec())
+        });
+        match lines {
+            Ok(lines) => stream::iter(lines.into_iter().map(Ok)).boxed(),
+            Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
+        }
+    }
+
+    async fn read_volume(&self, project: &str, key: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, Bytes>> {
+        let name = labels::object_name(project, key);
+        let state = self.look(&format!("read_volume {name}"))?;
+        let known = |id: &Image| id.id == image;
+        if !state.images.contains_key(image) && !state.images.values().any(known) {
+            bail!("cannot read volume {name}: no image {image}");
+        }
+        let volume = state.volumes.get(&name);
+        Ok(volume
+            .with_context(|| format!("cannot read volume {name}: there is no such volume"))?
+            .value
+            .clone())
+    }
+
+    async fn image(&self, reference: &str) -> anyhow::Result<Option<Image>> {
+        let state = self.look(&format!("image {reference}"))?;
+        let by_id = || state.images.values().find(|image| image.id == reference);
+        Ok(state.images.get(reference).or_else(by_id).cloned())
+    }
+
+    async fn pull(&self, reference: &str, _progress: &Progress) -> anyhow::Result<()> {
+        let mut state = self.change(&format!("pull {reference}"))?;
+        if !state.pullable.contains(reference) {
+            bail!("cannot pull image {reference}: no registry is reached");
+        }
+        state.add_image(reference, BTreeMap::new());
+        Ok(())
+    }
+
+    async fn build(&self, build: Build, _progress: &Progress) -> anyhow::Result<()> {
+        let mut state = self.change(&format!("build {}", build.reference))?;
+        state.add_image(&build.reference, build.labels);
+        Ok(())
+    }
+
+    async fn import(&self, reference: &str, _root_file_system: &Path) -> anyhow::Result<()> {
+        let mut state = self.change(&format!("import {reference}"))?;
+        state.add_image(reference, BTreeMap::new());
+        Ok(())
+    }
+
+    async fn tag(&self, image: &str, reference: &str) -> anyhow::Result<()> {
+        let mut state = self.change(&format!("tag {image} {reference}"))?;
+        let tagged = state.images.get(image).cloned();
+        let tagged = tagged.with_context(|| format!("cannot tag image {image}: it is not there"))?;
+        state.images.insert(reference.into(), tagged);
+        Ok(())
+    }
+
+    async fn remove_image(&self, image: &str) -> anyhow::Result<bool> {
+        let mut state = self.change(&format!("remove_image {image}"))?;
+        if state.containers.values().any(|held| held.container.image_id == image) {
+            return Ok(false);
+        }
+        let before = state.images.len();
+        state
+            .images
+            .retain(|reference, held| reference != image && held.id != image);
+        Ok(state.images.len() < before)
+    }
+}

@@ -1,0 +1,372 @@
+//! The engine on a real Docker: a tiny project of its own goes through what khd does with a lab.
+//!
+//! Needs an engine that has `khd/debian:bookworm`, the base of khd's own images; without it these tests are skipped
+//! unless `KHD_TEST_DOCKER=require` says that they must run.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::TryStreamExt as _;
+use indexmap::IndexMap;
+use khd::compose::model::{
+    Attachment, ComposeFile, Config, ConfigMount, Ipam, IpamPool, Mount, Network, Service, Volume,
+};
+use khd::engine::converge::{converge, down};
+use khd::engine::docker::Docker;
+use khd::engine::{Container, Engine, LogOptions, Project};
+use tokio::sync::mpsc::unbounded_channel;
+
+const IMAGE: &str = "khd/debian:bookworm";
+
+/// A project on the engine that a test has to itself; each test takes a subnet of its own, so that all may run at once.
+struct Lab {
+    docker: Docker,
+    file: ComposeFile,
+}
+
+impl Lab {
+    /// The lab of a test, with nothing left of an earlier run; nothing where there is no engine for it.
+    async fn new(test: &str, subnet: u8) -> Option<Self> {
+        let required = std::env::var("KHD_TEST_DOCKER").is_ok_and(|value| value == "require");
+        let docker = match Docker::connect().await {
+            Ok(docker) if docker.image(IMAGE).await.unwrap().is_some() => docker,
+            Ok(_) if !required => return None,
+            Ok(_) => panic!("the engine has no {IMAGE}"),
+            Err(error) if required => panic!("{error:#}"),
+            Err(_) => return None,
+        };
+        let file = file(&format!("khdtest-engine-{test}"), subnet);
+        let lab = Self { docker, file };
+        lab.down(false).await;
+        Some(lab)
+    }
+
+    /// Converges, and says whether there was anything to do.
+    async fn up(&self) -> bool {
+        let image = self.docker.image(IMAGE).await.unwrap().unwrap();
+        let ids = BTreeMap::from([(IMAGE.to_owned(), image.id)]);
+        let plan = converge(&self.docker, &self.file, &ids, &unbounded_channel().0)
+            .await
+            .unwrap();
+        !plan.is_empty()
+    }
+
+    async fn down(&self, keep_volumes: bool) -> usize {
+        down(&self.docker, &self.file.name, keep_volumes, &unbounded_channel().0)
+            .await
+            .unwrap()
+    }
+
+    async fn project(&self) -> Project {
+        self.docker.project(&self.file.name).await.unwrap()
+    }
+
+    async fn container(&self, service: &str, number: u32) -> Container {
+        let project = self.project().await;
+        let mut all = project.containers.into_iter();
+        all.find(|c| c.service == service && c.number == number).unwrap()
+    }
+
+    /// Runs a shell script as the command of a service, and gives its output once it has ended.
+    async fn output(&mut self, service: &str, script: &str) -> String {
+        self.file.services[service].command = shell(script);
+        self.up().await;
+        let name = format!("{}-{service}-1", self.file.name);
+        let options = LogOptions {
+            follow: true,
+            ..LogOptions::default()
+        };
+        let lines = self
+            .docker
+            .logs(&name, options)
+            .map_ok(|line| line.text)
+            .try_collect::<Vec<_>>();
+        let lines = tokio::time::timeout(Duration::from_secs(30), lines).await;
+        lines.expect("the script has not ended").unwrap().join("\n")
+    }
+}
+
+fn shell(script: &str) -> Vec<String> {
+    ["/bin/sh", "-c", script].map(str::to_owned).into()
+}
+
+/// A server with a fixed address, a volume and a config, and workers with neither.
+fn file(project: &str, subnet: u8) -> ComposeFile {
+    let service = |address: Option<String>| Service {
+        image: IMAGE.into(),
+        command: shell("trap 'exit 0' TERM; sleep 600 & wait"),
+        networks: [("net".to_owned(), Attachment { ipv4_address: address })].into(),
+        scale: 1,
+        stop_grace_period: "5s".into(),
+        mem_limit: "64m".into(),
+        restart: "no".into(),
+        cap_drop: vec!["ALL".into()],
+        security_opt: vec!["no-new-privileges:true".into()],
+        ..Service::default()
+    };
+    let server = Service {
+        hostname: Some("server".into()),
+        volumes: vec![Mount {
+            r#type: "volume".into(),
+            source: "data".into(),
+            target: "/data".into(),
+        }],
+        configs: vec![ConfigMount {
+            source: "config".into(),
+            target: "/etc/lab/deep/config".into(),
+        }],
+        ..service(Some(format!("172.29.1.{}", subnet + 2)))
+    };
+    let pool = IpamPool {
+        subnet: format!("172.29.1.{subnet}/28"),
+        ip_range: format!("172.29.1.{}/29", subnet + 8),
+    };
+    ComposeFile {
+        name: project.into(),
+        services: [("server".to_owned(), server), ("worker".to_owned(), service(None))].into(),
+        networks: [(
+            "net".to_owned(),
+            Network {
+                driver: "bridge".into(),
+                ipam: Ipam { config: vec![pool] },
+            },
+        )]
+        .into(),
+        volumes: [("data".to_owned(), Volume {})].into(),
+        configs: IndexMap::from([(
+            "config".to_owned(),
+            Config {
+                content: "key=va$lue\n".into(),
+            },
+        )]),
+    }
+}
+
+fn names(project: &Project) -> Vec<&str> {
+    project
+        .containers
+        .iter()
+        .map(|container| container.name.as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_second_convergence_has_nothing_to_do_and_down_leaves_nothing() {
+    let Some(lab) = Lab::new("twice", 0).await else { return };
+    assert!(lab.up().await);
+    let project = lab.project().await;
+    assert_eq!(
+        names(&project),
+        ["khdtest-engine-twice-server-1", "khdtest-engine-twice-worker-1"]
+    );
+    assert!(
+        project.containers.iter().all(|container| container.state == "running"),
+        "{project:?}"
+    );
+    assert_eq!(project.containers[0].address, Some("172.29.1.2".parse().unwrap()));
+    assert!(!lab.up().await, "nothing changed");
+    assert_eq!(lab.down(false).await, 2 + 1 + 1);
+    assert_eq!(lab.project().await, Project::default());
+    assert_eq!(lab.down(false).await, 0);
+}
+
+#[tokio::test]
+async fn only_a_changed_service_is_recreated_and_its_volume_keeps_the_data() {
+    let Some(mut lab) = Lab::new("change", 16).await else {
+        return;
+    };
+    let said = lab.output("server", "echo one > /data/file; cat /data/file").await;
+    assert_eq!(said, "one");
+    let worker = lab.container("worker", 1).await;
+    let said = lab.output("server", "cat /data/file").await;
+    assert_eq!(said, "one", "the volume is the same");
+    assert_eq!(
+        lab.container("worker", 1).await.id,
+        worker.id,
+        "the worker was left alone"
+    );
+    lab.down(true).await;
+    assert_eq!(lab.project().await.volumes.len(), 1);
+    let said = lab.output("server", "cat /data/file").await;
+    assert_eq!(said, "one", "a down that keeps data kept it");
+    lab.down(false).await;
+}
+
+#[tokio::test]
+async fn a_config_is_readable_by_a_user_who_is_not_root_and_its_content_is_literal() {
+    let Some(mut lab) = Lab::new("config", 32).await else {
+        return;
+    };
+    let script = "ls -ld /etc /etc/lab/deep | cut -d' ' -f1; exec setpriv --reuid 1000 cat /etc/lab/deep/config";
+    // To become another user takes the capabilities that services do without.
+    lab.file.services["server"].cap_drop.clear();
+    let said = lab.output("server", script).await;
+    assert_eq!(said, "drwxr-xr-x\ndrwxr-xr-x\nkey=va$lue");
+    lab.down(false).await;
+}
+
+#[tokio::test]
+async fn scaling_adds_and_removes_the_highest_numbers() {
+    let Some(mut lab) = Lab::new("scale", 48).await else {
+        return;
+    };
+    lab.up().await;
+    let first = lab.container("worker", 1).await;
+    lab.file.services["worker"].scale = 3;
+    assert!(lab.up().await);
+    assert_eq!(names(&lab.project().await).len(), 4);
+    lab.file.services["worker"].scale = 1;
+    assert!(lab.up().await);
+    assert_eq!(lab.container("worker", 1).await.id, first.id);
+    assert_eq!(names(&lab.project().await).len(), 2);
+    lab.down(false).await;
+}
+
+#[tokio::test]
+async fn a_fixed_address_survives_a_stop_while_others_are_created() {
+    let Some(mut lab) = Lab::new("address", 64).await else {
+        return;
+    };
+    lab.up().await;
+    let server = lab.container("server", 1).await;
+    lab.docker.stop(&server.name).await.unwrap();
+    lab.docker
+        .stop(&server.name)
+        .await
+        .expect("one that is stopped already is fine");
+    assert_eq!(lab.container("server", 1).await.state, "exited");
+    lab.file.services["server"].scale = 1;
+    lab.file.services["worker"].scale = 4;
+    // Converging would start the server at once; a fault has to keep it stopped.
+    for number in 2..=4 {
+        lab.docker.create_container(&lab.file, "worker", number).await.unwrap();
+        let worker = format!("{}-worker-{number}", lab.file.name);
+        lab.docker.start(&worker).await.unwrap();
+    }
+    lab.docker.start(&server.name).await.unwrap();
+    lab.docker
+        .start(&server.name)
+        .await
+        .expect("one that runs already is fine");
+    assert_eq!(lab.container("server", 1).await.address, server.address);
+    lab.down(false).await;
+}
+
+#[tokio::test]
+async fn a_half_made_lab_is_completed_and_a_half_made_lab_is_removed() {
+    let Some(lab) = Lab::new("half", 80).await else { return };
+    let project = &lab.file.name;
+    lab.docker
+        .create_network(project, "net", &lab.file.networks["net"])
+        .await
+        .unwrap();
+    lab.docker.create_volume(project, "data").await.unwrap();
+    lab.docker.create_container(&lab.file, "server", 1).await.unwrap();
+    assert!(lab.up().await);
+    assert!(
+        lab.project()
+            .await
+            .containers
+            .iter()
+            .all(|container| container.state == "running")
+    );
+    lab.down(false).await;
+    lab.docker.create_volume(project, "data").await.unwrap();
+    lab.docker
+        .create_network(project, "net", &lab.file.networks["net"])
+        .await
+        .unwrap();
+    lab.docker.create_container(&lab.file, "worker", 2).await.unwrap();
+    assert_eq!(lab.down(false).await, 3);
+    assert_eq!(lab.project().await, Project::default());
+}
+
+#[tokio::test]
+async fn killed_paused_and_stopped_containers_run_again_and_paused_ones_can_be_removed() {
+    let Some(lab) = Lab::new("states", 96).await else {
+        return;
+    };
+    lab.up().await;
+    let server = lab.container("server", 1).await.name;
+    lab.docker.kill(&server).await.unwrap();
+    lab.docker
+        .kill(&server)
+        .await
+        .expect("one that is stopped already is fine");
+    assert!(lab.up().await);
+    assert_eq!(lab.container("server", 1).await.state, "running");
+    lab.docker
+        .unpause(&server)
+        .await
+        .expect("one that is not paused is fine");
+    pause(&server);
+    assert_eq!(lab.container("server", 1).await.state, "paused");
+    assert!(lab.up().await);
+    assert_eq!(lab.container("server", 1).await.state, "running");
+    pause(&server);
+    assert_eq!(lab.down(true).await, 2 + 1, "stopped with grace although it was paused");
+    lab.up().await;
+    pause(&server);
+    assert_eq!(lab.down(false).await, 2 + 1 + 1);
+    lab.docker
+        .remove_container(&server)
+        .await
+        .expect("one that is gone already is fine");
+}
+
+/// The engine trait has no pause: it is a fault, and faults are made elsewhere.
+fn pause(container: &str) {
+    let paused = std::process::Command::new("docker")
+        .args(["pause", container])
+        .output()
+        .unwrap();
+    assert!(paused.status.success(), "{paused:?}");
+}
+
+#[tokio::test]
+async fn a_volume_is_read_whether_its_container_runs_has_ended_or_never_ran() {
+    let Some(mut lab) = Lab::new("volume", 112).await else {
+        return;
+    };
+    let project = lab.file.name.clone();
+    let missing = lab.docker.read_volume(&project, "data", IMAGE).await.unwrap_err();
+    assert!(missing.to_string().contains("no such volume"), "{missing}");
+    assert_eq!(lab.project().await, Project::default(), "reading makes nothing");
+
+    lab.docker.create_volume(&project, "data").await.unwrap();
+    assert!(
+        lab.docker
+            .read_volume(&project, "data", IMAGE)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let script = "mkdir -p /data/sub; echo one > /data/a; echo two > /data/sub/b; echo done";
+    assert_eq!(lab.output("server", script).await, "done");
+    let read = lab.docker.read_volume(&project, "data", IMAGE).await.unwrap();
+    let read: Vec<_> = read
+        .iter()
+        .map(|(path, content)| (path.as_path(), &content[..]))
+        .collect();
+    assert_eq!(
+        read,
+        [(Path::new("a"), &b"one\n"[..]), (Path::new("sub/b"), &b"two\n"[..])]
+    );
+
+    lab.file.services["server"].command = shell("echo three > /data/a; echo ready; sleep 600");
+    lab.up().await;
+    let follow = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    let mut lines = lab.docker.logs(&format!("{project}-server-1"), follow);
+    let first = tokio::time::timeout(Duration::from_secs(30), lines.try_next())
+        .await
+        .unwrap();
+    assert_eq!(first.unwrap().unwrap().text, "ready");
+    let read = lab.docker.read_volume(&project, "data", IMAGE).await.unwrap();
+    assert_eq!(read[Path::new("a")], "three\n");
+    assert_eq!(lab.project().await.helpers, Vec::<String>::new(), "the helper is gone");
+    lab.down(false).await;
+}
