@@ -30,8 +30,10 @@ pub fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let origin = |key: &str| loaded.origins.get(key).map_or("default", String::as_str);
     let mut text = String::new();
     if args.output.json() {
-        let rows: BTreeMap<_, _> =
-            values.iter().map(|(key, value)| (key, json!({"value": value, "from": origin(key)}))).collect();
+        let rows: BTreeMap<_, _> = values
+            .iter()
+            .map(|(key, value)| (key, json!({"value": value, "from": origin(key)})))
+            .collect();
         text = serde_json::to_string_pretty(&rows)? + "\n";
     } else {
         let width = values.keys().map(String::len).max().unwrap_or(0);

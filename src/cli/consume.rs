@@ -20,7 +20,12 @@ pub struct Args {
     #[arg(long, value_name = "LIST")]
     brokers: String,
     /// Topics, comma-separated
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "test-1,test-2,test-3,test-4,test-5")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "test-1,test-2,test-3,test-4,test-5"
+    )]
     topics: Vec<String>,
     /// The group
     #[arg(long, default_value = "test")]
@@ -54,7 +59,12 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         static_membership: args.static_membership,
         count: args.count,
         ledger: args.ledger,
-        properties: args.client_config.as_deref().map(client::properties).transpose()?.unwrap_or_default(),
+        properties: args
+            .client_config
+            .as_deref()
+            .map(client::read_properties)
+            .transpose()?
+            .unwrap_or_default(),
         ..Options::new(args.brokers, args.topics)
     };
     consume::run(options, cancel).await?;

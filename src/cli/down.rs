@@ -22,7 +22,10 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     // Nothing is better than to go on: what is half removed has to be removed all the same.
-    let _cancel = interrupt::on_signal("going on until everything is removed", "the rest is left: khd down again")?;
+    let _cancel = interrupt::on_signal(
+        "going on until everything is removed",
+        "the rest is left: khd down again",
+    )?;
     let keep = lab.settings.data == Data::Keep && !args.volumes;
     let steps = Steps::show();
     let removed = converge::down(lab.engine.as_ref(), &lab.settings.project, keep, steps.sender()).await;
@@ -32,7 +35,10 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let kept = if keep { "; data is kept" } else { "" };
     match removed {
         0 => println!("there is no lab `{}`: nothing to remove", lab.settings.project),
-        n => println!("{} is gone: {n} containers, networks and volumes removed{kept}", lab.settings.project),
+        n => println!(
+            "{} is gone: {n} containers, networks and volumes removed{kept}",
+            lab.settings.project
+        ),
     }
     Ok(Exit::Passed)
 }

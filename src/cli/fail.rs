@@ -44,7 +44,10 @@ pub struct Args {
 
 fn fault(name: &str) -> Result<&'static dyn Fault, String> {
     faults::by_name(name).ok_or_else(|| {
-        let known: Vec<String> = faults::ALL.iter().map(|f| format!("{}: {}", f.name(), f.meaning())).collect();
+        let known: Vec<String> = faults::ALL
+            .iter()
+            .map(|f| format!("{}: {}", f.name(), f.meaning()))
+            .collect();
         format!("there is no such fault; there are\n  {}", known.join("\n  "))
     })
 }
@@ -55,7 +58,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let project = lab.project().await?;
-    target::resolve(&project, &args.target)?;
+    target::resolve(&project, &lab.expectation(&project), &args.target)?;
     let journal = Journal::at(lab.dir.journal());
     journal.forget_missing(&project)?;
     if let Some(entry) = journal.entries()?.first() {
@@ -96,8 +99,10 @@ fn failure(target: &str, run: &RunFolder, ending: Ending) -> Expected {
         Ending::Broken {
             error,
             fault_in_place: true,
-        } => Expected::environment(format!("{target} could not be started again and is still down: {error}"))
-            .hint("once the engine is well again: khd restore, or khd down"),
+        } => Expected::environment(format!(
+            "{target} could not be started again and is still down: {error}"
+        ))
+        .hint("once the engine is well again: khd restore, or khd down"),
         Ending::Broken { error, .. } => {
             Expected::environment(error).hint(format!("no fault is left in place; evidence: {}", run.path().display()))
         }

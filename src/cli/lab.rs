@@ -62,7 +62,9 @@ impl Lab {
 
     /// What must be true of it, with as many clients as there are now.
     pub fn expectation(&self, project: &Project) -> Expectation {
-        let mut expected = self.topology.expectation(session_timeout(&self.settings.kafka.properties));
+        let mut expected = self
+            .topology
+            .expectation(session_timeout(&self.settings.kafka.properties));
         let count = |service: &str| project.containers.iter().filter(|c| c.service == service).count() as u16;
         expected.workload.producers = count(crate::topology::PRODUCER);
         expected.workload.consumers = count(crate::topology::CONSUMER);
@@ -73,9 +75,11 @@ impl Lab {
     pub async fn project(&self) -> anyhow::Result<Project> {
         let project = self.engine.project(&self.settings.project).await?;
         if project.containers.is_empty() {
-            return Err(Expected::environment(format!("there is no lab `{}`", self.settings.project))
-                .hint("bring it up first: khd up")
-                .into());
+            return Err(
+                Expected::environment(format!("there is no lab `{}`", self.settings.project))
+                    .hint("bring it up first: khd up")
+                    .into(),
+            );
         }
         Ok(project)
     }

@@ -36,7 +36,10 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
             since: None,
         };
         let name = short(container);
-        lab.engine.logs(&container.name, options).map(move |line| (name.clone(), line)).boxed()
+        lab.engine
+            .logs(&container.name, options)
+            .map(move |line| (name.clone(), line))
+            .boxed()
     }));
     if args.follow {
         return show(streams, width).await;

@@ -81,7 +81,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // clap's own exit codes are 0 for help and 2 for wrong usage, which are khd's as well.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let runtime = match tokio::runtime::Runtime::new() {

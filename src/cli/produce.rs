@@ -24,7 +24,12 @@ pub struct Args {
     #[arg(long, value_name = "LIST")]
     brokers: String,
     /// Topics, comma-separated; missing ones are made
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "test-1,test-2,test-3,test-4,test-5")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "test-1,test-2,test-3,test-4,test-5"
+    )]
     topics: Vec<String>,
     /// Partitions of a topic that is made
     #[arg(long, value_name = "N", default_value_t = 6)]
@@ -82,7 +87,12 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         idempotence: args.idempotence,
         count: args.count,
         ledger: args.ledger,
-        properties: args.client_config.as_deref().map(client::properties).transpose()?.unwrap_or_default(),
+        properties: args
+            .client_config
+            .as_deref()
+            .map(client::read_properties)
+            .transpose()?
+            .unwrap_or_default(),
         ..Options::new(args.brokers, args.topics)
     };
     produce::run(options, cancel).await?;

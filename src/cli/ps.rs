@@ -34,7 +34,9 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
             .collect();
         serde_json::to_string_pretty(&rows)? + "\n"
     } else {
-        let rows = containers.into_iter().map(|c| vec![c.name, c.service, c.status, c.ports.join(", ")]);
+        let rows = containers
+            .into_iter()
+            .map(|c| vec![c.name, c.service, c.status, c.ports.join(", ")]);
         table(&["NAME", "SERVICE", "STATUS", "PORTS"], rows)
     };
     std::io::stdout().write_all(text.as_bytes())?;

@@ -33,6 +33,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let engine = lab.engine.as_ref();
     let journal = Journal::at(lab.dir.journal());
     journal.forget_missing(&project)?;
+    let expected = lab.expectation(&project);
     let undone = journal.undo(engine, args.target.as_deref()).await?;
     for entry in &undone {
         eprintln!("undid {} of {}", entry.fault, entry.target.service);
@@ -40,9 +41,10 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     if let Some(service) = &args.target
         && undone.is_empty()
     {
-        engine.start(&target::resolve(&project, service)?.container).await?;
+        engine
+            .start(&target::resolve(&project, &expected, service)?.container)
+            .await?;
     }
-    let expected = lab.expectation(&project);
     let timeline = Timeline::unrecorded();
     lab.start(&timeline, &expected);
     let _observers = lab.observe(&timeline);
@@ -54,15 +56,24 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let wait = until(timeline.view(), Duration::from_secs(120), &cancel, whole);
     match watched(timeline.view(), whole, wait).await {
         Outcome::Done => {
-            let what = if undone.is_empty() { "no fault was in place; " } else { "" };
+            let what = if undone.is_empty() {
+                "no fault was in place; "
+            } else {
+                ""
+            };
             println!("{what}the lab is whole");
             Ok(Exit::Passed)
         }
         Outcome::Interrupted => Err(Expected::interrupted("interrupted; the faults are undone").into()),
         Outcome::Failed(error) => anyhow::bail!(error),
         Outcome::Expired(lacking) => {
-            let message = format!("the faults are undone, but the lab still lacks:\n  {}", lacking.join("\n  "));
-            Err(Expected::no_verdict(message).hint("look at it with khd status and khd logs").into())
+            let message = format!(
+                "the faults are undone, but the lab still lacks:\n  {}",
+                lacking.join("\n  ")
+            );
+            Err(Expected::no_verdict(message)
+                .hint("look at it with khd status and khd logs")
+                .into())
         }
     }
 }

@@ -57,7 +57,12 @@ impl Run {
         for observer in self.observers {
             observer.stop().await;
         }
-        self.stage.timeline.emit("khd", Kind::RunEnded { outcome: outcome.into() });
+        self.stage.timeline.emit(
+            "khd",
+            Kind::RunEnded {
+                outcome: outcome.into(),
+            },
+        );
         self.live.end().await;
         self.stage.run
     }

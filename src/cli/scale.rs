@@ -82,7 +82,11 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
 fn replicas(topology: &Topology, service: &str, count: &str) -> Result<u16, Expected> {
     let scalable = [PRODUCER, CONSUMER];
     if !scalable.contains(&service) {
-        let fixed = topology.brokers.iter().map(|b| &b.service).chain(topology.zookeepers.iter().map(|z| &z.service));
+        let fixed = topology
+            .brokers
+            .iter()
+            .map(|b| &b.service)
+            .chain(topology.zookeepers.iter().map(|z| &z.service));
         let message = if fixed.into_iter().any(|name| name == service) || service == "kafka" || service == "zookeeper" {
             format!("`{service}` is part of the topology and cannot be scaled")
         } else {
@@ -95,7 +99,9 @@ fn replicas(topology: &Topology, service: &str, count: &str) -> Result<u16, Expe
     }
     match count.parse::<u16>() {
         Ok(count) if count <= MOST_REPLICAS => Ok(count),
-        _ => Err(Expected::usage(format!("{service}={count} is not possible (0 to {MOST_REPLICAS})"))),
+        _ => Err(Expected::usage(format!(
+            "{service}={count} is not possible (0 to {MOST_REPLICAS})"
+        ))),
     }
 }
 

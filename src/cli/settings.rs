@@ -32,7 +32,10 @@ pub struct Args {
 impl Args {
     /// Where khd keeps its state.
     pub fn state(&self) -> anyhow::Result<StateDir> {
-        let runs = self.runs.clone().or_else(|| std::env::var_os("KHD_RUNS").map(PathBuf::from));
+        let runs = self
+            .runs
+            .clone()
+            .or_else(|| std::env::var_os("KHD_RUNS").map(PathBuf::from));
         StateDir::locate(runs)
     }
 
@@ -46,7 +49,11 @@ impl Args {
         let wanted = self.wanted()?;
         let mut sources = self.sources();
         sources.lab = state.lab(&wanted.settings.project).settings_file();
-        if sources.lab.is_none() { Ok(wanted) } else { load(&sources) }
+        if sources.lab.is_none() {
+            Ok(wanted)
+        } else {
+            load(&sources)
+        }
     }
 
     fn sources(&self) -> Sources {
@@ -65,7 +72,10 @@ impl Args {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
         Sources {
-            file: self.config.clone().or_else(|| std::env::var_os("KHD_CONFIG").map(PathBuf::from)),
+            file: self
+                .config
+                .clone()
+                .or_else(|| std::env::var_os("KHD_CONFIG").map(PathBuf::from)),
             variables: std::env::vars_os().filter_map(unicode).collect(),
             flags,
             lab: None,

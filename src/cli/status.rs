@@ -32,13 +32,18 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     lab.start(&timeline, &expected);
     let _observers = lab.observe(&timeline);
     // A healthy lab shows itself within a second; of another one, what is known after three has to do.
-    let _ = until(timeline.view(), Duration::from_secs(3), &CancellationToken::new(), |view| {
-        let mut lacking = conditions::healthy(view, &expected, None);
-        if view.offsets.is_none() || view.controller.is_none() {
-            lacking.push("not all is known".into());
-        }
-        lacking
-    })
+    let _ = until(
+        timeline.view(),
+        Duration::from_secs(3),
+        &CancellationToken::new(),
+        |view| {
+            let mut lacking = conditions::healthy(view, &expected, None);
+            if view.offsets.is_none() || view.controller.is_none() {
+                lacking.push("not all is known".into());
+            }
+            lacking
+        },
+    )
     .await;
     let view = timeline.view().borrow().clone();
     let faults = Journal::at(lab.dir.journal()).entries()?;
@@ -63,7 +68,10 @@ fn shares(view: &View, expected: &Expectation, id: i32) -> (usize, usize) {
 /// Partitions with fewer replicas in sync than they have.
 fn under_replicated(view: &View, expected: &Expectation) -> usize {
     let short = |fact: &crate::timeline::view::PartitionView| fact.isr.len() < fact.replicas.len();
-    expected.partitions().filter(|p| view.told(p).is_some_and(short)).count()
+    expected
+        .partitions()
+        .filter(|p| view.told(p).is_some_and(short))
+        .count()
 }
 
 fn summary(view: &View, expected: &Expectation, faults: &[Entry]) -> Value {
@@ -100,7 +108,12 @@ fn summary(view: &View, expected: &Expectation, faults: &[Entry]) -> Value {
 fn readable(view: &View, expected: &Expectation, faults: &[Entry]) -> String {
     let mut rows = Vec::new();
     for service in &expected.zookeepers {
-        let mode = view.zookeepers.get(service).cloned().flatten().unwrap_or_else(|| "does not serve".into());
+        let mode = view
+            .zookeepers
+            .get(service)
+            .cloned()
+            .flatten()
+            .unwrap_or_else(|| "does not serve".into());
         rows.push(vec![service.clone(), mode, String::new(), String::new()]);
     }
     for (service, id) in &expected.brokers {
@@ -126,14 +139,25 @@ fn readable(view: &View, expected: &Expectation, faults: &[Entry]) -> String {
         let assigned: Vec<String> = group
             .members
             .iter()
-            .map(|member| member.assigned.values().map(std::collections::BTreeSet::len).sum::<usize>().to_string())
+            .map(|member| {
+                member
+                    .assigned
+                    .values()
+                    .map(std::collections::BTreeSet::len)
+                    .sum::<usize>()
+                    .to_string()
+            })
             .collect();
         text += &format!(
             "group       {} is {}, {} members with {} partitions, coordinator {}\n",
             expected.workload.group,
             group.state,
             group.members.len(),
-            if assigned.is_empty() { "0".into() } else { assigned.join(" + ") },
+            if assigned.is_empty() {
+                "0".into()
+            } else {
+                assigned.join(" + ")
+            },
             expected.broker_service(group.coordinator)
         );
     }
@@ -141,7 +165,10 @@ fn readable(view: &View, expected: &Expectation, faults: &[Entry]) -> String {
         text += &format!("messages    {} produced, {} consumed\n", offsets.end, offsets.committed);
     }
     for entry in faults {
-        text += &format!("fault       {} of {} since {}\n", entry.fault, entry.target.service, entry.since);
+        text += &format!(
+            "fault       {} of {} since {}\n",
+            entry.fault, entry.target.service, entry.since
+        );
     }
     match conditions::healthy(view, expected, None).as_slice() {
         [] => text += "\nthe lab is healthy\n",

@@ -72,7 +72,9 @@ impl Steps {
 async fn show_plain(mut steps: mpsc::UnboundedReceiver<Step>) {
     while let Some(step) = steps.recv().await {
         if step.done {
-            let took = step.took.map_or_else(String::new, |took| format!("  {}", seconds(took)));
+            let took = step
+                .took
+                .map_or_else(String::new, |took| format!("  {}", seconds(took)));
             eprintln!("{:<24} {}{took}", step.object, step.action);
         }
     }
@@ -89,7 +91,9 @@ async fn show_lines(mut steps: mpsc::UnboundedReceiver<Step>) {
             bar
         });
         if step.done {
-            let took = step.took.map_or_else(String::new, |took| format!("  {}", seconds(took)));
+            let took = step
+                .took
+                .map_or_else(String::new, |took| format!("  {}", seconds(took)));
             bar.set_style(style("{prefix:.green} {wide_msg}"));
             bar.set_prefix(format!("✓ {:<24}", step.object));
             bar.finish_with_message(format!("{}{took}", step.action));
@@ -216,7 +220,13 @@ pub async fn watched<T>(
 /// Rows under a head, for people.
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(head.to_vec());
+    table
+        .load_style(comfy_table::presets::NOTHING)
+        .set_header(head.to_vec());
     table.add_rows(rows);
-    table.to_string().lines().map(|line| line.trim().to_owned() + "\n").collect()
+    table
+        .to_string()
+        .lines()
+        .map(|line| line.trim().to_owned() + "\n")
+        .collect()
 }

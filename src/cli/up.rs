@@ -9,7 +9,7 @@ use crate::cli::terminal::{Steps, watched};
 use crate::cli::{interrupt, settings};
 use crate::drill::machine::Outcome;
 use crate::drill::wait::until;
-use crate::engine::{Engine, LogOptions, converge, images, preflight};
+use crate::engine::{LogOptions, converge, images, preflight};
 use crate::error::{Exit, Expected};
 use crate::faults::journal::Journal;
 use crate::timeline::conditions::{self, Lacking};
@@ -104,7 +104,10 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
         let sent = timeline.view().borrow().offsets.map(|offsets| offsets.end);
         let outcome = alive(&timeline, |view| gone_through(view, sent), deadline, cancel).await;
         require(lab, outcome, within).await?;
-        proven += &format!(", group {} stable, messages go all the way through", expected.workload.group);
+        proven += &format!(
+            ", group {} stable, messages go all the way through",
+            expected.workload.group
+        );
     }
     for observer in observers {
         observer.stop().await;
@@ -124,7 +127,11 @@ async fn alive(
         None => vec!["nothing has exited".into()],
         Some(_) => Vec::new(),
     });
-    let ready = watched(timeline.view(), condition.clone(), until(timeline.view(), left, cancel, condition));
+    let ready = watched(
+        timeline.view(),
+        condition.clone(),
+        until(timeline.view(), left, cancel, condition),
+    );
     tokio::select! {
         outcome = ready => outcome,
         _ = dead => match exited(&timeline.view().borrow()) {
@@ -136,7 +143,10 @@ async fn alive(
 
 fn exited(view: &View) -> Option<String> {
     let gone = |state: &String| state == "exited" || state == "dead";
-    view.containers.iter().find(|(_, state)| gone(state)).map(|((service, _), _)| service.clone())
+    view.containers
+        .iter()
+        .find(|(_, state)| gone(state))
+        .map(|((service, _), _)| service.clone())
 }
 
 /// A message that was sent after `sent` was taken has been consumed and committed.
@@ -162,17 +172,29 @@ async fn require(lab: &Lab, outcome: Outcome, within: Duration) -> anyhow::Resul
     if let Some((container, lines)) = last_lines(lab, &text).await {
         eprintln!("last lines of {container}:\n  {}", lines.join("\n  "));
     }
-    let message = format!("the lab is not ready (within {} s); it still lacks:\n  {text}", within.as_secs());
-    Err(Expected::no_verdict(message).hint("look at it with khd status and khd logs; remove it with khd down").into())
+    let message = format!(
+        "the lab is not ready (within {} s); it still lacks:\n  {text}",
+        within.as_secs()
+    );
+    Err(Expected::no_verdict(message)
+        .hint("look at it with khd status and khd logs; remove it with khd down")
+        .into())
 }
 
 /// The last log lines of the first service that a text speaks of.
 async fn last_lines(lab: &Lab, text: &str) -> Option<(String, Vec<String>)> {
     use futures_util::StreamExt as _;
 
-    let service = lab.file.services.keys().find(|service| text.contains(service.as_str()))?;
+    let service = lab
+        .file
+        .services
+        .keys()
+        .find(|service| text.contains(service.as_str()))?;
     let project = lab.engine.project(&lab.settings.project).await.ok()?;
-    let container = project.containers.into_iter().find(|container| container.service == *service)?;
+    let container = project
+        .containers
+        .into_iter()
+        .find(|container| container.service == *service)?;
     let options = LogOptions {
         tail: Some(15),
         ..LogOptions::default()
@@ -190,7 +212,11 @@ pub async fn settled(lab: &Lab, expected: &Expectation, cancel: &CancellationTok
     let condition = |view: &View| {
         let workload = &expected.workload;
         let mut lacking = conditions::replicas_run(view, crate::topology::PRODUCER, workload.producers);
-        lacking.extend(conditions::replicas_run(view, crate::topology::CONSUMER, workload.consumers));
+        lacking.extend(conditions::replicas_run(
+            view,
+            crate::topology::CONSUMER,
+            workload.consumers,
+        ));
         lacking.extend(conditions::group_stable(view, expected));
         lacking
     };

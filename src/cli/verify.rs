@@ -44,7 +44,13 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         }
     })
     .await;
-    let folder = run.end(if collected == Outcome::Done { "done" } else { "not audited" }).await;
+    let folder = run
+        .end(if collected == Outcome::Done {
+            "done"
+        } else {
+            "not audited"
+        })
+        .await;
     match collected {
         Outcome::Done => conclude(&folder, &args.output),
         Outcome::Interrupted => Err(Expected::interrupted("interrupted").into()),

@@ -3,6 +3,8 @@
 //! [`plan`] says what shall be done, [`machine`] what follows what, [`runner`] does it, [`audit`] collects what
 //! producers were told and what the log holds, [`wait`] waits for conditions with a deadline.
 
+pub mod audit;
 pub mod machine;
 pub mod plan;
+pub mod runner;
 pub mod wait;

@@ -1,7 +1,6 @@
 //! Runs a drill: does what the machine says, phase by phase, and records it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -118,7 +117,7 @@ impl Runner<'_> {
             Ok(project) => project,
             Err(error) => return Outcome::Failed(format!("{error:#}")),
         };
-        match target::resolve(&project, &self.plan.service) {
+        match target::resolve(&project, &stage.expected, &self.plan.service) {
             Ok(target) => self.target = Some(target),
             Err(error) => return Outcome::Expired(vec![error.message]),
         }
@@ -131,7 +130,9 @@ impl Runner<'_> {
     }
 
     fn target(&self) -> anyhow::Result<&Target> {
-        self.target.as_ref().ok_or_else(|| anyhow::anyhow!("no target was resolved"))
+        self.target
+            .as_ref()
+            .ok_or_else(|| anyhow::anyhow!("no target was resolved"))
     }
 
     async fn inject(&mut self) -> anyhow::Result<()> {
@@ -144,7 +145,10 @@ impl Runner<'_> {
                 target: target.service.clone(),
             },
         );
-        stage.journal.inject(stage.engine.as_ref(), fault, &target, &stage.run.name()).await
+        stage
+            .journal
+            .inject(stage.engine.as_ref(), fault, &target, &stage.run.name())
+            .await
     }
 
     async fn effect(&mut self) -> Outcome {
@@ -152,7 +156,9 @@ impl Runner<'_> {
         let Some(target) = self.target.clone() else {
             return Outcome::Failed("no target was resolved".into());
         };
-        let outcome = self.wait(Phase::Effect, |view| fault.effect(view, &stage.expected, &target)).await;
+        let outcome = self
+            .wait(Phase::Effect, |view| fault.effect(view, &stage.expected, &target))
+            .await;
         if outcome == Outcome::Done {
             self.effective = Some(Instant::now());
             let proof = fault.proof(&stage.timeline.view().borrow(), &target);
@@ -170,7 +176,8 @@ impl Runner<'_> {
 
     async fn settle(&self) -> Outcome {
         let (expected, target) = (&self.stage.expected, self.plan.service.as_str());
-        self.wait(Phase::Settle, |view| conditions::healthy(view, expected, Some(target))).await
+        self.wait(Phase::Settle, |view| conditions::healthy(view, expected, Some(target)))
+            .await
     }
 
     /// The workload runs on while the fault is in place, for as long as the user asked, counted from its effect.
@@ -192,7 +199,10 @@ impl Runner<'_> {
                 target: self.plan.service.clone(),
             },
         );
-        stage.journal.undo(stage.engine.as_ref(), Some(&self.plan.service)).await?;
+        stage
+            .journal
+            .undo(stage.engine.as_ref(), Some(&self.plan.service))
+            .await?;
         Ok(())
     }
 
@@ -215,4 +225,3 @@ fn settled(result: anyhow::Result<()>) -> Outcome {
         Err(error) => Outcome::Failed(format!("{error:#}")),
     }
 }
-

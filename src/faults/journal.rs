@@ -82,8 +82,17 @@ impl Journal {
     pub fn forget_missing(&self, project: &Project) -> anyhow::Result<()> {
         let mut entries = self.entries()?;
         let before = entries.len();
-        entries.retain(|entry| project.containers.iter().any(|container| container.name == entry.target.container));
-        if entries.len() < before { self.write(&entries) } else { Ok(()) }
+        entries.retain(|entry| {
+            project
+                .containers
+                .iter()
+                .any(|container| container.name == entry.target.container)
+        });
+        if entries.len() < before {
+            self.write(&entries)
+        } else {
+            Ok(())
+        }
     }
 
     /// Undoes journaled faults, newest first: all of them, or those on one service. Returns what was undone.
@@ -106,7 +115,7 @@ impl Journal {
                 .hint("restore with the khd that injected it, or remove the lab: khd down")
             })?;
             fault
-                .undo(engine, &entry.target)
+                .undo(engine, &entry.target, entry.since)
                 .await
                 .with_context(|| format!("cannot undo {} of {}", entry.fault, entry.target.service))?;
             self.clear(&entry.target)?;
@@ -137,6 +146,7 @@ mod tests {
             service: service.into(),
             number: 1,
             container: format!("khd-{service}-1"),
+            session_timeout_ms: None,
         }
     }
 

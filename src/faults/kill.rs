@@ -1,6 +1,9 @@
 //! Kill: the sudden death of a server, as by the kernel's OOM killer.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::engine::Engine;
 use crate::faults::target::Target;
@@ -27,7 +30,8 @@ impl Fault for Kill {
         engine.kill(&target.container).await
     }
 
-    async fn undo(&self, engine: &dyn Engine, target: &Target) -> anyhow::Result<()> {
+    async fn undo(&self, engine: &dyn Engine, target: &Target, since: Timestamp) -> anyhow::Result<()> {
+        tokio::time::sleep(session_left(target, since, Timestamp::now())).await;
         engine.start(&target.container).await
     }
 
@@ -37,5 +41,38 @@ impl Fault for Kill {
 
     fn proof(&self, view: &View, target: &Target) -> String {
         gone_proof(view, target)
+    }
+}
+
+/// How long ZooKeeper may still hold the registration of a broker that was killed at `since`.
+///
+/// A broker that starts while its former self is still registered gives up (`NodeExists`), and khd's containers are
+/// not restarted by anybody else.
+fn session_left(target: &Target, since: Timestamp, now: Timestamp) -> Duration {
+    let Some(session) = target.session_timeout_ms else {
+        return Duration::ZERO;
+    };
+    // ZooKeeper expires sessions once per tick, and needs one to tell the quorum.
+    let until = since.as_millisecond() + session as i64 + 4_000;
+    Duration::from_millis(u64::try_from(until - now.as_millisecond()).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_killed_broker_is_not_started_while_zookeeper_still_knows_it() {
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        let mut target = Target {
+            service: "kafka2".into(),
+            number: 1,
+            container: "khd-kafka2-1".into(),
+            session_timeout_ms: Some(18_000),
+        };
+        assert_eq!(session_left(&target, at(0), at(5_000)), Duration::from_secs(17));
+        assert_eq!(session_left(&target, at(0), at(60_000)), Duration::ZERO);
+        target.session_timeout_ms = None;
+        assert_eq!(session_left(&target, at(0), at(5_000)), Duration::ZERO);
     }
 }

@@ -12,6 +12,7 @@ pub mod target;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::engine::Engine;
 use crate::faults::target::Target;
@@ -34,11 +35,11 @@ pub trait Fault: Sync + std::fmt::Debug {
     /// Those of the engine; the fault may be in place all the same.
     async fn inject(&self, engine: &dyn Engine, target: &Target) -> anyhow::Result<()>;
 
-    /// Undoes it. Undoing what is undone already is fine.
+    /// Undoes it, `since` being when it was journaled. Undoing what is undone already is fine.
     ///
     /// # Errors
     /// Those of the engine; the fault is then still in place.
-    async fn undo(&self, engine: &dyn Engine, target: &Target) -> anyhow::Result<()>;
+    async fn undo(&self, engine: &dyn Engine, target: &Target, since: Timestamp) -> anyhow::Result<()>;
 
     /// What is lacking until it is proven that the fault took effect.
     fn effect(&self, view: &View, expected: &Expectation, target: &Target) -> Lacking;

@@ -1,6 +1,7 @@
 //! Stop: the orderly end of a server, as in a restart for maintenance.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::engine::Engine;
 use crate::faults::target::Target;
@@ -27,7 +28,7 @@ impl Fault for Stop {
         engine.stop(&target.container).await
     }
 
-    async fn undo(&self, engine: &dyn Engine, target: &Target) -> anyhow::Result<()> {
+    async fn undo(&self, engine: &dyn Engine, target: &Target, _: Timestamp) -> anyhow::Result<()> {
         engine.start(&target.container).await
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::Project;
 use crate::error::{Expected, nearest};
-use crate::topology::Topology;
+use crate::topology::{Expectation, Topology};
 
 /// A container that a fault hits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub struct Target {
     pub number: u32,
     /// The container's name.
     pub container: String,
+    /// For a broker, how long ZooKeeper goes on holding its registration after a sudden death, in milliseconds.
+    pub session_timeout_ms: Option<u64>,
 }
 
 /// Services that a fault can hit: brokers, then ZooKeeper servers.
@@ -47,7 +49,7 @@ pub fn check(topology: &Topology, word: &str) -> Result<(), Expected> {
 ///
 /// # Errors
 /// An environment error when the lab has none.
-pub fn resolve(project: &Project, service: &str) -> Result<Target, Expected> {
+pub fn resolve(project: &Project, expected: &Expectation, service: &str) -> Result<Target, Expected> {
     let container = project.containers.iter().find(|container| container.service == service);
     let container = container.ok_or_else(|| {
         Expected::environment(format!("the lab has no container for {service}")).hint("bring the lab up first: khd up")
@@ -56,6 +58,7 @@ pub fn resolve(project: &Project, service: &str) -> Result<Target, Expected> {
         service: container.service.clone(),
         number: container.number,
         container: container.name.clone(),
+        session_timeout_ms: expected.broker_id(service).map(|_| expected.session_timeout_ms),
     })
 }
 

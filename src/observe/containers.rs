@@ -101,6 +101,7 @@ mod tests {
             image: String::new(),
             image_id: String::new(),
             config_hash: String::new(),
+            depends_on: Vec::new(),
             ports: Vec::new(),
             address: None,
         }

@@ -79,10 +79,17 @@ fn sentence(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String
         }
         None => "The cluster was looked at as it stands".into(),
     };
-    let worst: Vec<&str> = verdicts.iter().filter(|v| v.status == status).map(|v| v.id.as_str()).collect();
+    let worst: Vec<&str> = verdicts
+        .iter()
+        .filter(|v| v.status == status)
+        .map(|v| v.id.as_str())
+        .collect();
     let found = verdicts.iter().find(|v| v.id == "lost-write");
     let acknowledged = found.and_then(|v| v.measured.get("acknowledged")?.as_u64());
-    let gap = verdicts.iter().find(|v| v.id == "gap").and_then(|v| v.measured["acknowledgement"]["overall_ms"].as_u64());
+    let gap = verdicts
+        .iter()
+        .find(|v| v.id == "gap")
+        .and_then(|v| v.measured["acknowledgement"]["overall_ms"].as_u64());
     let whole = match &evidence.fault {
         Some(fault) if fault.undone.is_none() => "the rest of the cluster goes on without it",
         Some(_) => "the cluster is whole again",

@@ -11,7 +11,9 @@ use crate::verdicts::Status;
 pub fn render(report: &Report) -> String {
     let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic);
     if !std::io::stdout().is_terminal() {
         // Readers of a pipe or a file search for words: no line is broken for them.
         table.set_content_arrangement(ContentArrangement::Disabled);
@@ -23,7 +25,11 @@ pub fn render(report: &Report) -> String {
         }
         table.add_row(vec![status, Cell::new(&verdict.id), Cell::new(&verdict.summary)]);
     }
-    let rows: Vec<String> = table.to_string().lines().map(|line| line.trim_end().to_owned()).collect();
+    let rows: Vec<String> = table
+        .to_string()
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect();
     format!("{}\n\n{}: {}\n", rows.join("\n"), report.status.word(), report.sentence)
 }
 

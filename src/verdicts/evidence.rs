@@ -32,7 +32,7 @@ pub struct Evidence {
     pub during: View,
     /// What was known when the ledgers and the log were compared, or at the end.
     pub after: View,
-    /// The moment just before end offsets were taken, in milliseconds since the Unix epoch.
+    /// The cut, in milliseconds since the Unix epoch: sends begun before it are settled.
     pub cut: Option<i64>,
     /// What producers were told and what members delivered, if it could be collected.
     pub ledgers: Option<Ledgers>,
@@ -63,18 +63,15 @@ impl Evidence {
     /// checks that need it say so.
     pub fn load(run: &RunFolder) -> anyhow::Result<Self> {
         let events = record::read(&run.timeline())?;
-        let cut = events.iter().find(|e| matches!(e.kind, Kind::Cut)).map(wall_ms);
-        let ledgers = match cut {
-            Some(cut) => Some(read_ledgers(run, cut)?),
-            None => None,
-        };
-        let log = match File::open(run.log_summary()) {
+        let log: Option<LogSummary> = match File::open(run.log_summary()) {
             Ok(file) => Some(
                 serde_json::from_reader(BufReader::new(file))
                     .with_context(|| format!("cannot read {}", run.log_summary().display()))?,
             ),
             Err(_) => None,
         };
+        // Acknowledgements that came after the end offsets were taken are not in the log that was read.
+        let ledgers = log.as_ref().map(|log| read_ledgers(run, log.taken)).transpose()?;
         Self::new(events, ledgers, log)
     }
 
@@ -83,7 +80,10 @@ impl Evidence {
     /// # Errors
     /// When the events do not begin with the start of a run.
     pub fn new(events: Vec<Event>, ledgers: Option<Ledgers>, log: Option<LogSummary>) -> anyhow::Result<Self> {
-        let Some(Kind::RunStarted { expectation, limits, .. }) = events.first().map(|event| &event.kind) else {
+        let Some(Kind::RunStarted {
+            expectation, limits, ..
+        }) = events.first().map(|event| &event.kind)
+        else {
             anyhow::bail!("the timeline does not begin with the start of a run");
         };
         let (expected, limits) = (expectation.clone(), limits.clone());
@@ -155,7 +155,9 @@ impl Evidence {
     pub fn effective_window(&self) -> Option<Window> {
         let fault = self.fault.as_ref()?;
         let (effective, _) = fault.effective.as_ref()?;
-        let to = fault.undone.map_or_else(|| self.end(), |place| wall_ms(&self.events[place]));
+        let to = fault
+            .undone
+            .map_or_else(|| self.end(), |place| wall_ms(&self.events[place]));
         let from = wall_ms(&self.events[*effective]);
         Some(Window { from, to })
     }

@@ -136,7 +136,10 @@ pub fn judge(evidence: &Evidence) -> Vec<Verdict> {
 
 /// A run is as good as its worst verdict. Skipped ones do not lower it, unless all are skipped.
 pub fn overall(verdicts: &[Verdict]) -> Status {
-    let judged = verdicts.iter().map(|verdict| verdict.status).filter(|status| *status != Status::Skipped);
+    let judged = verdicts
+        .iter()
+        .map(|verdict| verdict.status)
+        .filter(|status| *status != Status::Skipped);
     judged.max().unwrap_or(Status::Skipped)
 }
 
@@ -181,7 +184,11 @@ mod tests {
         let ids: std::collections::BTreeSet<_> = checks::ALL.iter().map(|check| check.id()).collect();
         assert_eq!(ids.len(), checks::ALL.len());
         for check in checks::ALL {
-            assert!(!check.meaning().is_empty() && !check.source().is_empty(), "{}", check.id());
+            assert!(
+                !check.meaning().is_empty() && !check.source().is_empty(),
+                "{}",
+                check.id()
+            );
         }
     }
 }

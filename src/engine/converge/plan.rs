@@ -44,7 +44,12 @@ impl Plan {
     /// The part of the plan that is about containers of one service, and leaves all else alone.
     #[must_use]
     pub fn only(mut self, service: &str, project: &Project) -> Self {
-        let of_service = |name: &String| project.containers.iter().any(|c| c.name == *name && c.service == service);
+        let of_service = |name: &String| {
+            project
+                .containers
+                .iter()
+                .any(|c| c.name == *name && c.service == service)
+        };
         self.start.retain(of_service);
         self.unpause.retain(of_service);
         self.remove.retain(|container| container.service == service);

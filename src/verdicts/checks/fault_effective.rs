@@ -49,6 +49,9 @@ mod tests {
     #[test]
     fn a_fault_without_proof_is_unknown_and_never_passed() {
         assert_eq!(FaultEffective.judge(&Drill::good().evidence()).status, Status::Passed);
-        assert_eq!(FaultEffective.judge(&Drill::good().without_proof().evidence()).status, Status::Unknown);
+        assert_eq!(
+            FaultEffective.judge(&Drill::good().without_proof().evidence()).status,
+            Status::Unknown
+        );
     }
 }

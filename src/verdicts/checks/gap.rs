@@ -42,21 +42,37 @@ impl Check for LongestGap {
         let mut worst = 0;
         let mut measured = serde_json::Map::new();
         let mut words = Vec::new();
-        let kinds = [("acknowledgement", ledgers.acks(), true), ("delivery", ledgers.deliveries(), workload.consumers > 0)];
+        let kinds = [
+            ("acknowledgement", ledgers.acks(), true),
+            ("delivery", ledgers.deliveries(), workload.consumers > 0),
+        ];
         for (kind, partitions, judged) in kinds {
             if !judged {
                 continue;
             }
             let gaps = gaps(evidence, &partitions, window);
-            let (partition, length) = gaps.iter().max_by_key(|(_, length)| **length).map_or(("none", 0), |(p, l)| (p, *l));
+            let (partition, length) = gaps
+                .iter()
+                .max_by_key(|(_, length)| **length)
+                .map_or(("none", 0), |(p, l)| (p, *l));
             let everywhere = length_of(&overall(&partitions), window);
             worst = worst.max(length);
-            words.push(format!("{} without {kind} on {partition}, {} overall", told(length), told(everywhere)));
-            measured.insert(kind.into(), json!({
-                "longest_ms": length, "partition": partition, "overall_ms": everywhere, "partitions_ms": gaps,
-            }));
+            words.push(format!(
+                "{} without {kind} on {partition}, {} overall",
+                told(length),
+                told(everywhere)
+            ));
+            measured.insert(
+                kind.into(),
+                json!({
+                    "longest_ms": length, "partition": partition, "overall_ms": everywhere, "partitions_ms": gaps,
+                }),
+            );
         }
-        let mut finding = Finding::of(worst <= limit, format!("{} (limit {})", words.join("; "), readable(limit)));
+        let mut finding = Finding::of(
+            worst <= limit,
+            format!("{} (limit {})", words.join("; "), readable(limit)),
+        );
         finding.measured = measured;
         finding.with("limit_ms", limit)
     }
@@ -76,11 +92,17 @@ fn gaps(evidence: &Evidence, activities: &BTreeMap<TopicPartition, Activity>, wi
 
 /// Gaps that are too short to be recorded count as 0.
 fn length_of(activity: &Activity, window: Window) -> u64 {
-    activity.longest_gap(window).map_or(0, |gap| gap.length().unsigned_abs())
+    activity
+        .longest_gap(window)
+        .map_or(0, |gap| gap.length().unsigned_abs())
 }
 
 fn told(length: u64) -> String {
-    if length == 0 { "never more than 250 ms".into() } else { readable(length) }
+    if length == 0 {
+        "never more than 250 ms".into()
+    } else {
+        readable(length)
+    }
 }
 
 #[cfg(test)]
@@ -92,7 +114,12 @@ mod tests {
     fn a_gap_beyond_the_limit_fails_and_names_the_partition() {
         let good = LongestGap.judge(&Drill::good().evidence());
         assert_eq!(good.status, Status::Passed, "{}", good.summary);
-        let bad = LongestGap.judge(&Drill::good().nothing_acknowledged_during_the_fault().gap_limit(5_000).evidence());
+        let bad = LongestGap.judge(
+            &Drill::good()
+                .nothing_acknowledged_during_the_fault()
+                .gap_limit(5_000)
+                .evidence(),
+        );
         assert_eq!(bad.status, Status::Failed, "{}", bad.summary);
         assert!(bad.measured["acknowledgement"]["longest_ms"].as_u64().unwrap() > 5_000);
     }

@@ -28,18 +28,27 @@ impl Check for GroupRecovered {
         if expected.workload.consumers == 0 {
             return Finding::skipped("the lab has no consumers");
         }
-        for (moment, view) in [("while the fault was in place", &evidence.during), ("at the end", &evidence.after)] {
+        for (moment, view) in [
+            ("while the fault was in place", &evidence.during),
+            ("at the end", &evidence.after),
+        ] {
             let lacking = conditions::group_stable(view, expected);
             if !lacking.is_empty() {
                 return Finding::of(false, format!("{moment}: {}", lacking.join("; ")));
             }
         }
         let coordinator = |view: &crate::timeline::view::View| {
-            view.group.as_ref().map_or_else(|| "none".to_owned(), |group| expected.broker_service(group.coordinator))
+            view.group
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), |group| expected.broker_service(group.coordinator))
         };
         let (before, after) = (coordinator(&evidence.before), coordinator(&evidence.after));
         let rebalances = rebalances(evidence);
-        let moved = if before == after { format!("coordinator {after}") } else { format!("coordinator {before} → {after}") };
+        let moved = if before == after {
+            format!("coordinator {after}")
+        } else {
+            format!("coordinator {before} → {after}")
+        };
         let summary = format!(
             "group {} is stable, {} partitions assigned once each; {moved}; {} rebalances",
             expected.workload.group,
@@ -87,6 +96,10 @@ mod tests {
         assert_eq!(good.status, Status::Passed, "{}", good.summary);
         let bad = GroupRecovered.judge(&Drill::good().partition_without_owner().evidence());
         assert_eq!(bad.status, Status::Failed);
-        assert!(bad.summary.contains("1 partitions are assigned to nobody"), "{}", bad.summary);
+        assert!(
+            bad.summary.contains("1 partitions are assigned to nobody"),
+            "{}",
+            bad.summary
+        );
     }
 }

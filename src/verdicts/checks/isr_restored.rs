@@ -27,8 +27,11 @@ impl Check for IsrRestored {
         let Some(fault) = &evidence.fault else {
             let lacking = full(&evidence.after);
             return if lacking.is_empty() {
-                Finding::new(Status::Passed, format!("all {count} partitions have every replica in sync"))
-                    .with("partitions", count)
+                Finding::new(
+                    Status::Passed,
+                    format!("all {count} partitions have every replica in sync"),
+                )
+                .with("partitions", count)
             } else {
                 Finding::of(false, lacking.join("; "))
             };
@@ -39,8 +42,13 @@ impl Check for IsrRestored {
         match evidence.held_since(undone, None, full) {
             Ok(at) => {
                 let took = evidence.since(undone, at);
-                let summary = format!("all {count} partitions had every replica in sync {} after the restart", readable(took));
-                Finding::new(Status::Passed, summary).with("partitions", count).with("restored_after_ms", took)
+                let summary = format!(
+                    "all {count} partitions had every replica in sync {} after the restart",
+                    readable(took)
+                );
+                Finding::new(Status::Passed, summary)
+                    .with("partitions", count)
+                    .with("restored_after_ms", took)
             }
             Err(lacking) => Finding::of(false, lacking.join("; ")),
         }
@@ -55,7 +63,13 @@ mod tests {
     #[test]
     fn an_isr_that_does_not_grow_back_fails_and_a_fault_left_in_place_skips() {
         assert_eq!(IsrRestored.judge(&Drill::good().evidence()).status, Status::Passed);
-        assert_eq!(IsrRestored.judge(&Drill::good().never_recovers().evidence()).status, Status::Failed);
-        assert_eq!(IsrRestored.judge(&Drill::good().left_in_place().evidence()).status, Status::Skipped);
+        assert_eq!(
+            IsrRestored.judge(&Drill::good().never_recovers().evidence()).status,
+            Status::Failed
+        );
+        assert_eq!(
+            IsrRestored.judge(&Drill::good().left_in_place().evidence()).status,
+            Status::Skipped
+        );
     }
 }

@@ -37,8 +37,11 @@ impl Check for IsrShrunk {
         match shrunk {
             Ok(at) => {
                 let took = evidence.since(fault.injected, at);
-                Finding::new(Status::Passed, format!("every ISR was just the survivors after {}", readable(took)))
-                    .with("shrunk_after_ms", took)
+                Finding::new(
+                    Status::Passed,
+                    format!("every ISR was just the survivors after {}", readable(took)),
+                )
+                .with("shrunk_after_ms", took)
             }
             Err(lacking) => Finding::of(false, format!("not the survivors: {}", lacking.join("; "))),
         }
@@ -53,7 +56,13 @@ mod tests {
     #[test]
     fn an_isr_that_keeps_the_dead_broker_fails() {
         assert_eq!(IsrShrunk.judge(&Drill::good().evidence()).status, Status::Passed);
-        assert_eq!(IsrShrunk.judge(&Drill::good().isr_stays().evidence()).status, Status::Failed);
-        assert_eq!(IsrShrunk.judge(&Drill::of_zookeeper().evidence()).status, Status::Skipped);
+        assert_eq!(
+            IsrShrunk.judge(&Drill::good().isr_stays().evidence()).status,
+            Status::Failed
+        );
+        assert_eq!(
+            IsrShrunk.judge(&Drill::of_zookeeper().evidence()).status,
+            Status::Skipped
+        );
     }
 }

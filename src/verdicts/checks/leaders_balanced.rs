@@ -33,7 +33,10 @@ impl Check for LeadersBalanced {
         let mut leads = serde_json::Map::new();
         for service in evidence.expected.brokers.keys() {
             let id = evidence.expected.broker_id(service);
-            let led = evidence.expected.partitions().filter(|p| evidence.after.told(p).map(|fact| fact.leader) == id);
+            let led = evidence
+                .expected
+                .partitions()
+                .filter(|p| evidence.after.told(p).map(|fact| fact.leader) == id);
             leads.insert(service.clone(), led.count().into());
         }
         Finding::new(Status::Passed, "every partition is led by its preferred replica").with("leads", leads)
@@ -49,6 +52,11 @@ mod tests {
     fn leaders_that_do_not_come_home_fail() {
         let good = LeadersBalanced.judge(&Drill::good().evidence());
         assert_eq!(good.status, Status::Passed, "{}", good.summary);
-        assert_eq!(LeadersBalanced.judge(&Drill::good().leaders_stay_away().evidence()).status, Status::Failed);
+        assert_eq!(
+            LeadersBalanced
+                .judge(&Drill::good().leaders_stay_away().evidence())
+                .status,
+            Status::Failed
+        );
     }
 }

@@ -40,7 +40,11 @@ impl Check for LeadersMoved {
                 let took = evidence.since(fault.injected, at);
                 Finding::of(
                     took <= limit,
-                    format!("every partition was led by another broker after {} (limit {})", readable(took), readable(limit)),
+                    format!(
+                        "every partition was led by another broker after {} (limit {})",
+                        readable(took),
+                        readable(limit)
+                    ),
                 )
                 .with("moved_after_ms", took)
             }
@@ -60,12 +64,23 @@ mod tests {
         let good = LeadersMoved.judge(&Drill::good().evidence());
         assert_eq!(good.status, Status::Passed, "{}", good.summary);
         assert_eq!(good.measured["moved_after_ms"], 2_000);
-        assert_eq!(LeadersMoved.judge(&Drill::good().leaders_stay().evidence()).status, Status::Failed);
-        assert_eq!(LeadersMoved.judge(&Drill::good().leaders_moved_limit(1_000).evidence()).status, Status::Failed);
+        assert_eq!(
+            LeadersMoved.judge(&Drill::good().leaders_stay().evidence()).status,
+            Status::Failed
+        );
+        assert_eq!(
+            LeadersMoved
+                .judge(&Drill::good().leaders_moved_limit(1_000).evidence())
+                .status,
+            Status::Failed
+        );
     }
 
     #[test]
     fn a_zookeeper_server_leads_nothing_so_this_is_skipped() {
-        assert_eq!(LeadersMoved.judge(&Drill::of_zookeeper().evidence()).status, Status::Skipped);
+        assert_eq!(
+            LeadersMoved.judge(&Drill::of_zookeeper().evidence()).status,
+            Status::Skipped
+        );
     }
 }

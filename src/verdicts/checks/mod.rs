@@ -16,6 +16,7 @@ mod reorder;
 mod testing;
 
 use crate::verdicts::Check;
+use crate::workload::audit::Compared;
 
 /// Every check.
 pub const ALL: [&dyn Check; 12] = [
@@ -40,4 +41,9 @@ fn readable(ms: u64) -> String {
     } else {
         format!("{:.1} s", ms as f64 / 1000.0)
     }
+}
+
+/// Whether a producer promised neither to repeat nor to reorder. One whose ledger is missing promised nothing.
+fn idempotent(part: &Compared) -> bool {
+    part.idempotent == Some(true)
 }

@@ -22,7 +22,11 @@ impl Check for OneController {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let moments = [("before", &evidence.before), ("during", &evidence.during), ("after", &evidence.after)];
+        let moments = [
+            ("before", &evidence.before),
+            ("during", &evidence.during),
+            ("after", &evidence.after),
+        ];
         let epoch = |view: &View| view.controller.map(|(_, epoch)| epoch);
         for (moment, view) in moments {
             let lacking = conditions::one_controller(view, &evidence.expected);
@@ -39,14 +43,25 @@ impl Check for OneController {
         let summary = if first == last {
             format!("every broker names {} (epoch {last}) throughout", service(after))
         } else {
-            format!("every broker names {} (epoch {last}); it was {} (epoch {first})", service(after), service(before))
+            format!(
+                "every broker names {} (epoch {last}); it was {} (epoch {first})",
+                service(after),
+                service(before)
+            )
         };
         Finding::of(last >= first, summary)
             .with("controller", after)
             .with("controller_before", before)
             .with("epoch", last)
             .with("epoch_before", first)
-            .with("asked", evidence.after.witnesses().map(|(id, _)| service(id)).collect::<Vec<_>>())
+            .with(
+                "asked",
+                evidence
+                    .after
+                    .witnesses()
+                    .map(|(id, _)| service(id))
+                    .collect::<Vec<_>>(),
+            )
     }
 }
 
@@ -59,7 +74,13 @@ mod tests {
     fn brokers_that_name_two_controllers_fail_and_a_missing_epoch_is_unknown() {
         let good = OneController.judge(&Drill::good().evidence());
         assert_eq!(good.status, Status::Passed, "{}", good.summary);
-        assert_eq!(OneController.judge(&Drill::good().two_controllers().evidence()).status, Status::Failed);
-        assert_eq!(OneController.judge(&Drill::good().without_epoch().evidence()).status, Status::Unknown);
+        assert_eq!(
+            OneController.judge(&Drill::good().two_controllers().evidence()).status,
+            Status::Failed
+        );
+        assert_eq!(
+            OneController.judge(&Drill::good().without_epoch().evidence()).status,
+            Status::Unknown
+        );
     }
 }

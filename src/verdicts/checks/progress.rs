@@ -55,7 +55,15 @@ mod tests {
     fn a_workload_that_stands_still_is_hung_and_never_passed() {
         let good = Progress.judge(&Drill::good().evidence());
         assert_eq!(good.status, Status::Passed, "{}", good.summary);
-        assert_eq!(Progress.judge(&Drill::good().nothing_acknowledged_during_the_fault().evidence()).status, Status::Hung);
-        assert_eq!(Progress.judge(&Drill::good().without_ledgers().evidence()).status, Status::NoData);
+        assert_eq!(
+            Progress
+                .judge(&Drill::good().nothing_acknowledged_during_the_fault().evidence())
+                .status,
+            Status::Hung
+        );
+        assert_eq!(
+            Progress.judge(&Drill::good().without_ledgers().evidence()).status,
+            Status::NoData
+        );
     }
 }

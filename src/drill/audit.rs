@@ -1,0 +1,141 @@
+//! Collects the evidence of a run: the ledgers up to a cut, what the log holds, and what the containers printed.
+//!
+//! The cut: sends begun before it are awaited, then the end offsets are taken and the log is read up to them. Sends and
+//! records that come later are not judged, so the workload never has to stop for its own audit.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::compose::model::ComposeFile;
+use crate::compose::render::LEDGERS;
+use crate::drill::runner::Stage;
+use crate::engine::LogOptions;
+use crate::kafka::log;
+use crate::timeline::event::Kind;
+use crate::topology::{PRODUCER, Topology};
+use crate::workload::audit::read_log;
+use crate::workload::ledger::history::Ledgers;
+
+/// How long sends begun before the cut may take to settle: message.timeout.ms (10 s), and the ledgers' own pace.
+const SETTLED_WITHIN: Duration = Duration::from_secs(20);
+/// A producer that has written nothing for so long is dead or frozen; its heartbeat is every second.
+const SILENT_AFTER_MS: i64 = 4_000;
+/// Time between two looks at the ledgers.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long reading the whole log may take.
+const READ_WITHIN: Duration = Duration::from_secs(300);
+
+/// Where the evidence of a lab is.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// The image through which the ledgers' volume is read.
+    pub image: String,
+    /// Brokers, as reached from here.
+    pub bootstrap: String,
+}
+
+impl Source {
+    /// Where a lab's evidence is.
+    pub fn of(topology: &Topology, file: &ComposeFile) -> Self {
+        Self {
+            image: file.services[PRODUCER].image.clone(),
+            bootstrap: topology.bootstrap(),
+        }
+    }
+}
+
+/// Collects ledgers, log and container output into the run's folder.
+///
+/// # Errors
+/// When the ledgers or the log cannot be read.
+pub async fn collect(source: &Source, stage: &Stage) -> anyhow::Result<()> {
+    let begun = Timestamp::now();
+    stage.timeline.emit("khd", Kind::Cut);
+    let before = settled(source, stage, begun).await?;
+
+    let partitions: BTreeSet<_> = stage.expected.partitions().collect();
+    let from = log::Source::new(source.bootstrap.clone());
+    let summary = read_log(from, partitions, before.last_offsets(), READ_WITHIN).await?;
+    stage
+        .run
+        .write(stage.run.log_summary(), &serde_json::to_vec(&summary)?)?;
+
+    // Read after the log, so that nothing in the log was reserved later than the ledgers tell.
+    for (path, content) in ledger_files(source, stage).await? {
+        let name = path.file_name().unwrap_or_default();
+        stage.run.write(stage.run.ledgers().join(name), &content)?;
+    }
+    keep_logs(stage).await;
+    Ok(())
+}
+
+/// Waits until every send begun before `cut` is settled, and returns the ledgers as they are then.
+async fn settled(source: &Source, stage: &Stage, cut: Timestamp) -> anyhow::Result<Ledgers> {
+    let deadline = Instant::now() + SETTLED_WITHIN;
+    loop {
+        let ledgers = parse(ledger_files(source, stage).await?)?;
+        let now = Timestamp::now().as_millisecond();
+        let behind: Vec<&str> = ledgers
+            .behind(cut.as_millisecond())
+            .filter(|producer| now - producer.last < SILENT_AFTER_MS)
+            .map(|producer| producer.header.producer.as_str())
+            .collect();
+        if behind.is_empty() {
+            return Ok(ledgers);
+        }
+        if Instant::now() >= deadline {
+            let message = format!(
+                "sends of {} have not settled in time; their fate is unknown",
+                behind.join(", ")
+            );
+            stage.timeline.emit("khd", Kind::Warning { message });
+            return Ok(ledgers);
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+async fn ledger_files(source: &Source, stage: &Stage) -> anyhow::Result<Vec<(PathBuf, Bytes)>> {
+    let files = stage.engine.read_volume(&stage.project, LEDGERS, &source.image).await;
+    let files = files.context("cannot collect the ledgers")?;
+    Ok(files.into_iter().collect())
+}
+
+fn parse(files: Vec<(PathBuf, Bytes)>) -> anyhow::Result<Ledgers> {
+    let named = files
+        .into_iter()
+        .map(|(path, content)| (path.to_string_lossy().into_owned(), std::io::Cursor::new(content)));
+    Ledgers::read(named, i64::MAX)
+}
+
+/// Keeps what the containers printed since the run began. Evidence for people, which no verdict needs.
+async fn keep_logs(stage: &Stage) {
+    let started = Timestamp::now().checked_sub(stage.timeline.elapsed()).ok();
+    let Ok(project) = stage.engine.project(&stage.project).await else {
+        return;
+    };
+    for container in project.containers {
+        let options = LogOptions {
+            since: started,
+            ..LogOptions::default()
+        };
+        let mut lines = stage.engine.logs(&container.name, options);
+        let mut text = String::new();
+        while let Some(Ok(line)) = lines.next().await {
+            let _ = writeln!(text, "{}", line.text);
+        }
+        let name = format!("logs/{}-{}.log", container.service, container.number);
+        if let Err(error) = stage.run.write(name, text.as_bytes()) {
+            let message = format!("{error:#}");
+            stage.timeline.emit("khd", Kind::Warning { message });
+        }
+    }
+}
