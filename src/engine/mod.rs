@@ -170,6 +170,13 @@ pub struct TakenSubnet {
     pub subnet: Ipv4Net,
 }
 
+impl Container {
+    /// Whether it has processes, be they frozen: it holds its address, its ports and its memory.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state.as_str(), "running" | "paused" | "restarting")
+    }
+}
+
 /// A host port that a running container publishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedPort {

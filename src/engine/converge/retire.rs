@@ -27,7 +27,7 @@ async fn retire_one(engine: &dyn Engine, container: &Container, progress: &Progr
         // A frozen process would not see SIGTERM until it is too late.
         engine.unpause(name).await?;
     }
-    if matches!(container.state.as_str(), "running" | "paused" | "restarting") {
+    if container.is_up() {
         step(progress, name, ("stopping", "stopped"), engine.stop(name)).await?;
     }
     step(progress, name, ("removing", "removed"), engine.remove_container(name)).await
