@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by the entrypoints: how the environment becomes a JVM.
 
 die() {

@@ -36,10 +36,15 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     }
     let steps = Steps::show();
     let scaled = unless_interrupted(&cancel, async {
-        let images = images::obtain(lab.engine.as_ref(), &lab.file, steps.sender()).await?;
+        let references = wanted
+            .iter()
+            .map(|(service, _)| lab.file.services[*service].image.clone());
+        let images = images::obtain(lab.engine.as_ref(), references, steps.sender()).await?;
         for (service, _) in &wanted {
             // Only this service: a broker that a fault keeps down stays down.
-            let plan = plan(&lab.file, &project, &images).only(service, &project);
+            let mut plan = plan(&lab.file, &project, &images).only(service, &project);
+            // Scaling makes more or fewer of them; those that stay are not interrupted for a newer image.
+            plan.recreate.clear();
             converge::apply(lab.engine.as_ref(), &lab.file, &plan, steps.sender()).await?;
         }
         Ok(())

@@ -58,7 +58,7 @@ async fn bring_up(lab: &Lab, args: &Args, cancel: &CancellationToken) -> anyhow:
     let began = Instant::now();
     let engine = lab.engine.as_ref();
     for warning in preflight::check(engine, &lab.file).await? {
-        eprintln!("khd: warning: {warning}");
+        eprintln!("khd: warning: {}\n     {}", warning.message, warning.hint);
     }
     let steps = Steps::show();
     let converged = unless_interrupted(cancel, converge_lab(lab, &steps)).await;
@@ -71,7 +71,7 @@ async fn bring_up(lab: &Lab, args: &Args, cancel: &CancellationToken) -> anyhow:
 
 async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
     let engine = lab.engine.as_ref();
-    let images = images::obtain(engine, &lab.file, steps.sender()).await?;
+    let images = images::obtain(engine, images::needed(&lab.file).into_keys(), steps.sender()).await?;
     lab.dir.save_settings(&lab.settings)?;
     // A lab that is brought up has no faults: those that an earlier khd left are undone.
     let journal = Journal::at(lab.dir.journal());

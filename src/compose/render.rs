@@ -411,7 +411,7 @@ fn healthcheck(script: String) -> Healthcheck {
     Healthcheck {
         test: vec!["CMD".into(), "bash".into(), "-c".into(), script],
         interval: "2s".into(),
-        timeout: "3s".into(),
+        timeout: "5s".into(),
         retries: 5,
         start_period: "90s".into(),
     }
@@ -421,16 +421,15 @@ fn healthcheck(script: String) -> Healthcheck {
 fn zookeeper_probe(port: u16) -> String {
     format!(
         "exec 3<>/dev/tcp/127.0.0.1/{port} && printf srvr >&3 && \
-         timeout 2 cat <&3 | grep -Eq '^Mode: (leader|follower|standalone)'"
+         timeout 2 grep -Eq '^Mode: (leader|follower|standalone)' <&3"
     )
 }
 
 /// The broker answers an ApiVersions request (v0) with error code 0: bytes 9 and 10 of the answer.
 fn kafka_probe(port: u16) -> String {
     format!(
-        "exec 3<>/dev/tcp/127.0.0.1/{port} && \
-         printf '\\x00\\x00\\x00\\x0a\\x00\\x12\\x00\\x00\\x00\\x00\\x00\\x01\\xff\\xff' >&3 && \
-         timeout 2 head -c 10 <&3 | od -An -tx1 | grep -Eq '00 00 00 01 00 00$'"
+        "exec 3<>/dev/tcp/127.0.0.1/{port} && printf '\\0\\0\\0\\12\\0\\22\\0\\0\\0\\0\\0\\1\\377\\377' >&3 && \
+         timeout 2 head -c 10 <&3 | od -An -tx1 | grep -Eq '^( ..){{4}} 00 00 00 01 00 00'"
     )
 }
 
