@@ -3,6 +3,11 @@
 //! Needs an engine that has `khd/debian:bookworm`, the base of khd's own images; without it these tests are skipped
 //! unless `KHD_TEST_DOCKER=require` says that they must run.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that meets what it does not expect shall fail there and then"
+)]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +19,7 @@ use khd::compose::model::{
 };
 use khd::engine::converge::{converge, down};
 use khd::engine::docker::Docker;
-use khd::engine::{Container, Engine, LogOptions, Project};
+use khd::engine::{Build, Container, Engine, LogOptions, Project};
 use tokio::sync::mpsc::unbounded_channel;
 
 const IMAGE: &str = "khd/debian:bookworm";
@@ -31,10 +36,12 @@ impl Lab {
         let required = std::env::var("KHD_TEST_DOCKER").is_ok_and(|value| value == "require");
         let docker = match Docker::connect().await {
             Ok(docker) if docker.image(IMAGE).await.unwrap().is_some() => docker,
-            Ok(_) if !required => return None,
-            Ok(_) => panic!("the engine has no {IMAGE}"),
+            Ok(_) if required => panic!("the engine has no {IMAGE}"),
             Err(error) if required => panic!("{error:#}"),
-            Err(_) => return None,
+            _ => {
+                eprintln!("skipped: no engine that has {IMAGE}");
+                return None;
+            }
         };
         let file = file(&format!("khdtest-engine-{test}"), subnet);
         let lab = Self { docker, file };
@@ -369,4 +376,121 @@ async fn a_volume_is_read_whether_its_container_runs_has_ended_or_never_ran() {
     assert_eq!(read[Path::new("a")], "three\n");
     assert_eq!(lab.project().await.helpers, Vec::<String>::new(), "the helper is gone");
     lab.down(false).await;
+}
+
+/// A context whose Dockerfile builds on the base.
+fn context(instructions: &str) -> bytes::Bytes {
+    let dockerfile = format!("FROM {IMAGE}\n{instructions}\n");
+    let mut header = tar::Header::new_gnu();
+    header.set_size(dockerfile.len() as u64);
+    header.set_mode(0o644);
+    let mut archive = tar::Builder::new(Vec::new());
+    archive
+        .append_data(&mut header, "Dockerfile", dockerfile.as_bytes())
+        .unwrap();
+    archive.into_inner().unwrap().into()
+}
+
+#[tokio::test]
+async fn an_image_is_built_with_its_label_and_a_build_that_fails_shows_its_last_lines() {
+    let Some(lab) = Lab::new("build", 128).await else {
+        return;
+    };
+    let build = |instructions: &str| Build {
+        reference: "khdtest/engine-build:1".into(),
+        context: context(instructions),
+        args: [("WORD".to_owned(), "something".to_owned())].into(),
+        labels: [("dev.khd.recipe".to_owned(), "digest".to_owned())].into(),
+    };
+    let (progress, mut steps) = unbounded_channel();
+    lab.docker
+        .build(build("ARG WORD\nRUN echo hears $WORD"), &progress)
+        .await
+        .unwrap();
+    drop(progress);
+    let mut heard = false;
+    while let Some(step) = steps.recv().await {
+        heard |= step.action == "hears something";
+    }
+    assert!(heard, "lines of the build are told");
+    let image = lab.docker.image("khdtest/engine-build:1").await.unwrap().unwrap();
+    assert_eq!(image.labels["dev.khd.recipe"], "digest");
+
+    let failing = lab
+        .docker
+        .build(build("RUN echo before the end && exit 7"), &unbounded_channel().0)
+        .await;
+    let error = failing.unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot build image khdtest/engine-build:1: "),
+        "{error}"
+    );
+    assert!(error.contains("  before the end"), "{error}");
+
+    lab.docker
+        .tag("khdtest/engine-build:1", "khdtest/engine-build:2")
+        .await
+        .unwrap();
+    assert!(lab.docker.remove_image("khdtest/engine-build:1").await.unwrap());
+    assert!(lab.docker.remove_image("khdtest/engine-build:2").await.unwrap());
+    assert!(
+        !lab.docker.remove_image("khdtest/engine-build:2").await.unwrap(),
+        "gone already"
+    );
+    assert_eq!(lab.docker.image("khdtest/engine-build:2").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_root_file_system_is_imported_as_an_image_and_its_volume_can_be_read_through_it() {
+    let Some(mut lab) = Lab::new("import", 144).await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("root.tar");
+    let mut archive = tar::Builder::new(std::fs::File::create(&path).unwrap());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(2);
+    archive.append_data(&mut header, "file", &b"1\n"[..]).unwrap();
+    archive.into_inner().unwrap();
+    lab.docker.import("khdtest/engine-import:1", &path).await.unwrap();
+
+    // An image without a shell, a command or even a folder, as khd's own is.
+    assert_eq!(lab.output("server", "echo one > /data/a; echo done").await, "done");
+    let read = lab
+        .docker
+        .read_volume(&lab.file.name, "data", "khdtest/engine-import:1")
+        .await
+        .unwrap();
+    assert_eq!(read[Path::new("a")], "one\n");
+    lab.down(false).await;
+    assert!(lab.docker.remove_image("khdtest/engine-import:1").await.unwrap());
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_names_operation_and_object() {
+    let Some(lab) = Lab::new("errors", 160).await else {
+        return;
+    };
+    let error = lab.docker.start("khdtest-engine-nobody").await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot start container khdtest-engine-nobody: "),
+        "{error}"
+    );
+    lab.docker.remove_container("khdtest-engine-nobody").await.unwrap();
+    lab.docker.remove_network("khdtest-engine-nobody").await.unwrap();
+    lab.docker.remove_volume("khdtest-engine-nobody").await.unwrap();
+    let mut file = lab.file.clone();
+    file.services["server"].image = "khdtest/nowhere:1".into();
+    let error = lab.docker.create_container(&file, "server", 1).await.unwrap_err();
+    assert!(
+        error.to_string().contains("image khdtest/nowhere:1 is not there"),
+        "{error}"
+    );
+    let error = lab
+        .docker
+        .pull("khdtest/nowhere:1", &unbounded_channel().0)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("cannot pull image khdtest/nowhere:1: "), "{error}");
 }

@@ -1,7 +1,7 @@
 //! The engine that is Docker, spoken to over its API with bollard.
 //!
-//! [`endpoint`] finds out where it listens, [`connect`] agrees on a version, [`translate`] turns a Compose service
-//! into what the API wants (pure), [`failure`] says what went wrong with which object, and the other files hold the
+//! `endpoint` finds out where it listens, `connect` agrees on a version, `translate` turns a Compose service
+//! into what the API wants (pure), `failure` says what went wrong with which object, and the other files hold the
 //! verbs by the kind of object. Docker Engine 20.10 is the oldest that works.
 
 mod connect;

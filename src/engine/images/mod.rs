@@ -1,7 +1,7 @@
 //! Images: taken if they are there, else pulled, else built by the recipes that khd carries.
 //!
-//! [`recipe`] knows khd's own images and tells by a digest whether one is up to date, [`context`] packs what the
-//! builder gets, [`binary`] sees to it that khd's own image gets a binary that runs in it, and [`base`] makes the one
+//! `recipe` knows khd's own images and tells by a digest whether one is up to date, `context` packs what the
+//! builder gets, `binary` sees to it that khd's own image gets a binary that runs in it, and `base` makes the one
 //! image that everything else stands on where no registry is reached.
 
 mod base;

@@ -1,6 +1,6 @@
 //! What would keep a lab from coming up, found before anything is created, and all of it at once.
 //!
-//! [`check`] asks the engine and this machine; [`judge`] holds the answers against the Compose file (pure).
+//! [`check`] asks the engine and this machine; `judge` holds the answers against the Compose file (pure).
 
 mod judge;
 
