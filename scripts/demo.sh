@@ -33,6 +33,7 @@ khd=$(cargo build --locked --release --quiet --message-format json |
     jq -r 'select(.reason == "compiler-artifact" and .target.name == "khd" and .executable) | .executable')
 PATH=$(dirname "$khd"):$PATH
 [ -z "$(objects)" ] || { echo "demo: there is a lab already; 'khd down' would remove it" >&2; exit 3; }
+run khd images build
 
 trap finish EXIT
 trap 'exit 130' INT
