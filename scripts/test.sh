@@ -14,14 +14,15 @@ stage() { # NAME COMMAND...
 
 # All containers, networks and volumes of the engine, one a line.
 objects() {
-    docker ps -a --format 'container {{.Names}}'
-    docker network ls --format 'network {{.Name}}'
-    docker volume ls --format 'volume {{.Name}}'
+    docker ps -a --format 'container {{.Names}}' &&
+        docker network ls --format 'network {{.Name}}' &&
+        docker volume ls --format 'volume {{.Name}}'
 }
 
 nothing_left() {
-    local left
-    left=$(comm -13 <(sort <<<"$before") <(objects | sort))
+    local after left
+    after=$(objects) || return
+    left=$(comm -13 <(sort <<<"$before") <(sort <<<"$after"))
     [ -z "$left" ] || { printf 'left behind by the tests:\n%s\n' "$left"; return 1; }
 }
 
