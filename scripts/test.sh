@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Runs every check there is, the real lab in Docker included, on a machine that has nothing but a Rust toolchain.
+# One profile (release) throughout, so that the dependencies, librdkafka above all, are compiled once.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+stage() { # NAME COMMAND...
+    local begin=$SECONDS code=0
+    printf '\n=== %s: %s\n' "$1" "${*:2}"
+    "${@:2}" || code=$?
+    printf '=== %s: %s after %d s\n' "$1" "$([ $code -eq 0 ] && echo passed || echo "FAILED ($code)")" $((SECONDS - begin))
+    [ $code -eq 0 ] || exit $code
+}
+
+# All containers, networks and volumes of the engine, one a line.
+objects() {
+    docker ps -a --format 'container {{.Names}}' &&
+        docker network ls --format 'network {{.Name}}' &&
+        docker volume ls --format 'volume {{.Name}}'
+}
+
+nothing_left() {
+    local after left
+    after=$(objects) || return
+    left=$(comm -13 <(sort <<<"$before") <(sort <<<"$after"))
+    [ -z "$left" ] || { printf 'left behind by the tests:\n%s\n' "$left"; return 1; }
+}
+
+# Every shell script, those of the images too. (SC1091: what one sources lies elsewhere in an image; it is checked itself.)
+shell_scripts() {
+    grep -rlZE '^(#!.*\b(ba)?sh\b|# shellcheck shell=)' scripts .ci compose | xargs -0 shellcheck --exclude SC1091
+}
+
+stage setup bash scripts/setup.sh --dev
+before=$(objects)
+stage format cargo fmt --check
+stage dependencies cargo deny --locked check -D warnings bans licenses sources
+stage shellcheck shell_scripts
+stage clippy cargo clippy --locked --release --all-targets -- -D warnings
+stage build cargo build --locked --release
+stage tests cargo nextest run --locked --release
+stage doctests cargo test --locked --release --doc
+stage docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --document-private-items
+stage leftovers nothing_left
+printf '\nall passed in %d s\n' $SECONDS
