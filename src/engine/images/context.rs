@@ -90,6 +90,8 @@ fn pack(
     }
     if let Some(binary) = binary {
         add("khd", tar::EntryType::Regular, 0o755, binary)?;
+        // An empty folder, which no recipe's files can hold: it becomes the one that ledgers are written to.
+        add("var/", tar::EntryType::Directory, 0o755, &[])?;
     }
     Ok(archive.into_inner()?.into())
 }
@@ -116,7 +118,11 @@ mod tests {
         let context = context(recipe, Some(&Binary::new(b"binary".to_vec()))).unwrap();
         assert_eq!(
             listing(&context),
-            [("Dockerfile".to_owned(), 0o644), ("khd".to_owned(), 0o755)]
+            [
+                ("Dockerfile".to_owned(), 0o644),
+                ("khd".to_owned(), 0o755),
+                ("var/".to_owned(), 0o755)
+            ]
         );
     }
 

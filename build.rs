@@ -1,0 +1,5 @@
+//! Recipes are embedded in the binary; a file that is added to them has to be noticed.
+
+fn main() {
+    println!("cargo::rerun-if-changed=compose");
+}
