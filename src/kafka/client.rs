@@ -82,17 +82,19 @@ pub fn overlay(config: &mut ClientConfig, properties: &Properties) {
     }
 }
 
-/// Passes one of librdkafka's log lines on.
+/// Passes one of librdkafka's log lines on, a step lower than it is told: that a broker cannot be reached, or that
+/// requests time out, is no error of the client, and is what drills are made of.
 pub fn log_line(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
+        // Failed connections: the context's error callback gets these too.
+        _ if facility == "FAIL" => tracing::debug!(target: "librdkafka", facility, "{message}"),
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
-            tracing::error!(target: "librdkafka", facility, "{message}");
+            tracing::warn!(target: "librdkafka", facility, "{message}");
         }
-        RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{message}"),
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-            tracing::info!(target: "librdkafka", facility, "{message}");
+        RDKafkaLogLevel::Warning => tracing::info!(target: "librdkafka", facility, "{message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+            tracing::debug!(target: "librdkafka", facility, "{message}");
         }
-        RDKafkaLogLevel::Debug => tracing::debug!(target: "librdkafka", facility, "{message}"),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::timeline::event::TopicPartition;
 use crate::workload::audit::summary::{InLog, LogSummary, PartitionLog};
-use crate::workload::ledger::history::{Ledgers, Sends};
+use crate::workload::ledger::history::{Ledgers, ProducerHistory, Sends};
 use crate::workload::ranges::Ranges;
 
 /// One producer's messages in one partition: what its ledger says, compared with what the log holds.
@@ -33,6 +33,11 @@ pub struct Compared {
     pub unknown: u64,
     /// Those of unknown fate that are in the log.
     pub unknown_written: u64,
+    /// Sends that the producer gave up, in any partition: settled as failed or unknown. Once librdkafka gives up one
+    /// message (`message.timeout.ms`), it takes a new producer epoch and sends again under it what was in flight, in
+    /// any partition: a broker cannot know that it has written that already. So duplicates and reorders of
+    /// an idempotent producer are the cluster's only where this is 0.
+    pub gave_up: u64,
     /// Records that repeat an earlier one.
     pub duplicates: u64,
     /// Sequence numbers that appear first behind a later one.
@@ -50,6 +55,7 @@ pub fn compare(ledgers: &Ledgers, log: &LogSummary) -> Vec<Compared> {
             let in_log = log.and_then(|log| log.producers.get(id));
             compared.push(Compared {
                 idempotent: Some(producer.header.idempotent),
+                gave_up: gave_up(producer),
                 ..entry(partition, id, sends, log, in_log)
             });
         }
@@ -66,6 +72,7 @@ pub fn compare(ledgers: &Ledgers, log: &LogSummary) -> Vec<Compared> {
                 // It never reserved anything there: every record is a phantom.
                 Some(ledger) => compared.push(Compared {
                     idempotent: Some(ledger.header.idempotent),
+                    gave_up: gave_up(ledger),
                     ..entry(&partition, id, &Sends::default(), Some(log), Some(in_log))
                 }),
                 None => compared.push(Compared {
@@ -81,6 +88,11 @@ pub fn compare(ledgers: &Ledgers, log: &LogSummary) -> Vec<Compared> {
     }
     compared.sort_by(|a, b| (&a.topic, a.partition, &a.producer).cmp(&(&b.topic, b.partition, &b.producer)));
     compared
+}
+
+fn gave_up(producer: &ProducerHistory) -> u64 {
+    let sends = producer.partitions.values();
+    sends.map(|sends| sends.failed.count() + sends.unknown.count()).sum()
 }
 
 fn is(log: &PartitionLog, (topic, partition): &TopicPartition) -> bool {
@@ -118,6 +130,7 @@ fn entry(
         partition: *partition,
         producer: producer.to_owned(),
         idempotent: None,
+        gave_up: 0,
         acked: sends.acked.count(),
         lost,
         unseen,

@@ -144,7 +144,7 @@ fn duplicates_and_reorders_are_told_by_producer() {
     let in_log = dirty.partitions[0].producers.get_mut("p-1").unwrap();
     (in_log.duplicates, in_log.reorders) = (3, 2);
     let compared = one(&ledgers(sends()), &dirty);
-    assert_eq!((compared.duplicates, compared.reorders), (3, 2));
+    assert_eq!((compared.duplicates, compared.reorders, compared.gave_up), (3, 2, 4));
 }
 
 #[test]
