@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -29,7 +29,6 @@ pub struct Context {
 struct State {
     tally: Tally,
     rebalances: u64,
-    committing: bool,
     errors: Limit,
 }
 
@@ -74,23 +73,6 @@ impl Context {
     /// Writes the last line.
     pub fn close_ledger(&self) {
         self.ledger.append_or_log(&Line::Closed { at: now_ms() });
-    }
-
-    /// Commits what is processed, without waiting, unless a commit is still under way.
-    pub fn commit_later(&self, consumer: &BaseConsumer<Self>) {
-        let offsets = {
-            let mut state = self.state();
-            let offsets = state.tally.uncommitted();
-            if state.committing || offsets.is_empty() {
-                return;
-            }
-            state.committing = true;
-            offsets
-        };
-        if let Err(error) = consumer.commit(&list(&offsets), CommitMode::Async) {
-            self.state().committing = false;
-            self.trouble(&format!("cannot commit: {error}"));
-        }
     }
 
     /// Commits what is processed, and waits: at most for the session's time-out.
@@ -213,22 +195,6 @@ impl ConsumerContext for Context {
         if let Rebalance::Assign(partitions) = rebalance {
             let assigned = self.rebalanced(consumer, partitions, "assigned");
             self.ledger.append_or_log(&Line::Assigned(assigned));
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        self.state().committing = false;
-        match result {
-            Ok(()) => {
-                let elements = offsets.elements();
-                let confirmed = elements.iter().filter(|element| element.error().is_ok());
-                let offsets = confirmed.filter_map(|element| match element.offset() {
-                    Offset::Offset(offset) => Some(((element.topic().to_owned(), element.partition()), offset)),
-                    _ => None,
-                });
-                self.confirm(offsets.collect());
-            }
-            Err(error) => self.trouble(&format!("cannot commit: {error}")),
         }
     }
 }

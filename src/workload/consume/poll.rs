@@ -1,7 +1,9 @@
 //! The polling loop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -41,6 +43,7 @@ pub fn run(options: &Options, id: &str, host: &str, cancel: &CancellationToken) 
     });
     let ledger = Writer::create(options.ledger.as_deref(), &format!("consumer-{id}"), &header)?;
     let consumer: BaseConsumer<Context> = client::create(&options.config(id, instance), Context::new(ledger))?;
+    let consumer = Arc::new(consumer);
     let context = consumer.context().clone();
     let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
     consumer.subscribe(&topics)?;
@@ -52,9 +55,10 @@ pub fn run(options: &Options, id: &str, host: &str, cancel: &CancellationToken) 
         "consuming {} topics",
         topics.len()
     );
+    let commits = Commits::begin(consumer.clone(), context.clone());
     let outcome = poll(options, id, &consumer, &context, cancel);
     context.write_delivered(true);
-    leave(consumer, &context);
+    leave(consumer, &context, commits);
     context.write_delivered(false);
     context.close_ledger();
     let (delivered, rebalances) = context.totals();
@@ -74,7 +78,7 @@ fn poll(
     cancel: &CancellationToken,
 ) -> anyhow::Result<()> {
     let start = Instant::now();
-    let (mut written, mut alive, mut committed, mut logged_at) = (start, start, start, start);
+    let (mut written, mut alive, mut logged_at) = (start, start, start);
     let (mut delivered, mut logged) = (0, 0);
     while options.count.is_none_or(|count| delivered < count) && !cancel.is_cancelled() {
         match consumer.poll(POLL) {
@@ -100,10 +104,6 @@ fn poll(
                 alive = now;
             }
         }
-        if now - committed >= COMMIT {
-            committed = now;
-            context.commit_later(consumer);
-        }
         if delivered - logged >= options.log_every && now - logged_at >= Duration::from_secs(1) {
             (logged, logged_at) = (delivered, now);
             tracing::info!(consumer = id, delivered, "consumed {delivered} messages");
@@ -114,10 +114,11 @@ fn poll(
 
 /// Commits, and leaves the group, in a thread: with the coordinator gone, neither has a deadline of its own that
 /// is short enough.
-fn leave(consumer: BaseConsumer<Context>, context: &Arc<Context>) {
+fn leave(consumer: Arc<BaseConsumer<Context>>, context: &Arc<Context>, commits: Commits) {
     let (done, left) = channel();
     let committing = context.clone();
     std::thread::spawn(move || {
+        commits.end();
         committing.commit_now(&consumer);
         // Closes the consumer: a last revocation, then it leaves the group.
         drop(consumer);
@@ -125,5 +126,35 @@ fn leave(consumer: BaseConsumer<Context>, context: &Arc<Context>) {
     });
     if left.recv_timeout(LEAVE).is_err() {
         context.trouble("did not leave the group in time: its coordinator does not answer");
+    }
+}
+
+/// A thread that commits what was processed, now and again.
+///
+/// A commit waits for the coordinator, which may be dead; polling must not. librdkafka's own way to commit without
+/// waiting tells nobody how it went when, as here, events are taken instead of callbacks.
+struct Commits {
+    thread: JoinHandle<()>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Commits {
+    fn begin(consumer: Arc<BaseConsumer<Context>>, context: Arc<Context>) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = ended.clone();
+        let thread = std::thread::spawn(move || {
+            while !end.load(Ordering::Relaxed) {
+                context.commit_now(&consumer);
+                std::thread::park_timeout(COMMIT);
+            }
+        });
+        Self { thread, ended }
+    }
+
+    fn end(self) {
+        self.ended.store(true, Ordering::Relaxed);
+        self.thread.thread().unpark();
+        // A thread that panicked commits no more; the last commit follows all the same.
+        let _ = self.thread.join();
     }
 }
