@@ -31,15 +31,20 @@ shell_scripts() {
     grep -rlZE '^(#!.*\b(ba)?sh\b|# shellcheck shell=)' scripts .ci compose | xargs -0 shellcheck --exclude SC1091
 }
 
-stage setup bash scripts/setup.sh --dev
-before=$(objects)
-stage format cargo fmt --check
-stage dependencies cargo deny --locked check -D warnings bans licenses sources
-stage shellcheck shell_scripts
-stage clippy cargo clippy --locked --release --all-targets -- -D warnings
-stage build cargo build --locked --release
-stage tests cargo nextest run --locked --release
-stage doctests cargo test --locked --release --doc
-stage docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --document-private-items
-stage leftovers nothing_left
-printf '\nall passed in %d s\n' $SECONDS
+# In a function, so that an edit of this file during a run cannot cut the run short.
+main() {
+    stage setup bash scripts/setup.sh --dev
+    before=$(objects) || exit
+    stage format cargo fmt --check
+    stage dependencies cargo deny --locked check -D warnings bans licenses sources
+    stage shellcheck shell_scripts
+    stage clippy cargo clippy --locked --release --all-targets -- -D warnings
+    stage build cargo build --locked --release
+    stage tests cargo nextest run --locked --release
+    stage doctests cargo test --locked --release --doc
+    stage docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked --release --no-deps --document-private-items
+    stage leftovers nothing_left
+    printf '\nall passed in %d s\n' $SECONDS
+}
+
+main && exit
