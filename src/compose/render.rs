@@ -410,7 +410,8 @@ fn client_properties(client: &str, properties: &Properties) -> String {
 fn healthcheck(script: String) -> Healthcheck {
     Healthcheck {
         test: vec!["CMD".into(), "bash".into(), "-c".into(), script],
-        interval: "2s".into(),
+        // Each probe is a process in the container, and a lab has six servers: more often would cost a fifth of a core.
+        interval: "5s".into(),
         timeout: "5s".into(),
         retries: 5,
         start_period: "90s".into(),
