@@ -1,4 +1,5 @@
 //! Producers, consumers and the audit against librdkafka's mock cluster: the whole flow without Docker.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
