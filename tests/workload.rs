@@ -299,7 +299,15 @@ async fn options_that_cannot_work_are_refused_before_anything_is_sent() {
         idempotence: Some(true),
         ..producing(&cluster, folder.path())
     };
-    for (options, says) in [(too_many, "has 3 partitions, fewer than the 12"), (both, "acks=all")] {
+    let nowhere = produce::Options {
+        brokers: " ,".into(),
+        ..producing(&cluster, folder.path())
+    };
+    for (options, says) in [
+        (too_many, "has 3 partitions, fewer than the 12"),
+        (both, "acks=all"),
+        (nowhere, "no broker is named"),
+    ] {
         let error = produce::run(options, CancellationToken::new()).await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
         assert_eq!(
