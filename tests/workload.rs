@@ -1,4 +1,5 @@
 //! Producers, consumers and the audit against librdkafka's mock cluster: the whole flow without Docker.
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic, as tests do")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -298,7 +299,15 @@ async fn options_that_cannot_work_are_refused_before_anything_is_sent() {
         idempotence: Some(true),
         ..producing(&cluster, folder.path())
     };
-    for (options, says) in [(too_many, "has 3 partitions, fewer than the 12"), (both, "acks=all")] {
+    let nowhere = produce::Options {
+        brokers: " ,".into(),
+        ..producing(&cluster, folder.path())
+    };
+    for (options, says) in [
+        (too_many, "has 3 partitions, fewer than the 12"),
+        (both, "acks=all"),
+        (nowhere, "no broker is named"),
+    ] {
         let error = produce::run(options, CancellationToken::new()).await.unwrap_err();
         assert!(error.to_string().contains(says), "{error}");
         assert_eq!(

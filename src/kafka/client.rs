@@ -53,6 +53,19 @@ where
     })
 }
 
+/// Refuses an empty list of brokers: librdkafka would wait for one forever.
+///
+/// # Errors
+/// When there is none.
+pub fn check_brokers(brokers: &str) -> anyhow::Result<()> {
+    if brokers.split(',').all(|broker| broker.trim().is_empty()) {
+        return Err(Expected::usage("no broker is named")
+            .hint("name one or more as host:port, separated by commas")
+            .into());
+    }
+    Ok(())
+}
+
 /// Reads client properties from a file in Java's style: `key=value` lines, `#` and `!` begin comments.
 ///
 /// # Errors

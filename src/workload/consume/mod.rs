@@ -104,6 +104,7 @@ pub struct Totals {
 /// When properties are refused, the ledger cannot be created, or the client cannot go on (such as a static member
 /// whose name another one took).
 pub async fn run(options: Options, cancel: CancellationToken) -> anyhow::Result<Totals> {
+    client::check_brokers(&options.brokers)?;
     if options.topics.is_empty() {
         return Err(Expected::usage("a consumer needs at least one topic").into());
     }

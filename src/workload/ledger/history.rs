@@ -56,14 +56,20 @@ pub struct Sends {
 
 impl Sends {
     /// What was reserved and is not settled: in flight, never sent, or sent by a process that died. Its fate is
-    /// as unknown as that of [`unknown`](Self::unknown).
+    /// as unknown as that of [`unknown`](Self::unknown). Nothing, once the producer has ended cleanly.
     pub fn unsettled(&self) -> Ranges {
-        let mut rest = Ranges::default();
-        rest.insert_range(0..self.reserved);
-        rest.without(&self.acked)
-            .without(&self.acked_later)
-            .without(&self.failed)
-            .without(&self.unknown)
+        let mut reserved = Ranges::default();
+        reserved.insert_range(0..self.reserved);
+        reserved.without(&self.settled())
+    }
+
+    /// What is settled, in whichever way.
+    pub fn settled(&self) -> Ranges {
+        let mut settled = self.acked.clone();
+        settled.extend(&self.acked_later);
+        settled.extend(&self.failed);
+        settled.extend(&self.unknown);
+        settled
     }
 }
 

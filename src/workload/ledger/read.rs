@@ -141,6 +141,10 @@ impl ProducerHistory {
             Line::Closed { at } => {
                 self.last = at;
                 self.closed = true;
+                // A clean end settles all that was sent: what is left of the reservation never was.
+                for sends in self.partitions.values_mut() {
+                    sends.reserved = sends.settled().last().map_or(0, |last| last + 1);
+                }
             }
             _ => bail!("it is not a producer's"),
         }

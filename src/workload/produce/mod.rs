@@ -78,6 +78,7 @@ impl Options {
     /// # Errors
     /// When the options cannot go together.
     fn check(&self) -> anyhow::Result<()> {
+        client::check_brokers(&self.brokers)?;
         if self.idempotent() && self.acks != Acks::All {
             return Err(Expected::usage(format!(
                 "an idempotent producer needs acks=all, not {}",
