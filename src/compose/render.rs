@@ -258,7 +258,7 @@ fn client(
         configs: vec![config],
         depends_on: topology.brokers.iter().map(|b| healthy(&b.service)).collect(),
         scale: replicas,
-        // Flushing takes at most message.timeout.ms, 10 s.
+        // A client flushes for at most 12 s.
         stop_grace_period: "15s".into(),
         ..base(&images.khd, "256m")
     }

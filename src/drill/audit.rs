@@ -24,8 +24,8 @@ use crate::topology::{PRODUCER, Topology};
 use crate::workload::audit::read_log;
 use crate::workload::ledger::history::Ledgers;
 
-/// How long sends begun before the cut may take to settle: message.timeout.ms (10 s), and the ledgers' own pace.
-const SETTLED_WITHIN: Duration = Duration::from_secs(20);
+/// How long sends begun before the cut may take to settle: message.timeout.ms (30 s), and the ledgers' own pace.
+const SETTLED_WITHIN: Duration = Duration::from_secs(40);
 /// A producer that has written nothing for so long is dead or frozen; its heartbeat is every second.
 const SILENT_AFTER_MS: i64 = 4_000;
 /// Time between two looks at the ledgers.

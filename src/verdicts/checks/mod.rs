@@ -43,7 +43,10 @@ fn readable(ms: u64) -> String {
     }
 }
 
-/// Whether a producer promised neither to repeat nor to reorder. One whose ledger is missing promised nothing.
+/// Whether a producer promised neither to repeat nor to reorder.
+///
+/// One whose ledger is missing promised nothing, and a client that gave a message up no longer keeps the promise: it
+/// takes a new producer epoch, under which brokers do not recognise what it sends again.
 fn idempotent(part: &Compared) -> bool {
-    part.idempotent == Some(true)
+    part.idempotent == Some(true) && part.gave_up == 0
 }

@@ -36,7 +36,7 @@ impl Check for Reorder {
             ),
             (0, legal) => {
                 let summary = format!(
-                    "{legal} messages are in the log behind a later one of their producer, as may be without idempotence"
+                    "{legal} messages are in the log behind a later one of their producer, as may be without idempotence, or after giving up"
                 );
                 Finding::new(Status::Passed, summary)
             }
