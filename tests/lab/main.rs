@@ -1,0 +1,9 @@
+//! The real thing: labs in Docker, driven through the khd binary as a user would.
+//!
+//! Each test has a project, ports and a subnet of its own, brings its lab up, and leaves nothing behind. What can share
+//! a lab does: a lab takes some twenty seconds to come up. An engine must answer; `scripts/test.sh` starts one.
+
+mod bad_days;
+mod bad_surroundings;
+mod main_job;
+mod support;

@@ -1,0 +1,153 @@
+//! The main job: up, scale, fail, verify, down, and what stock tools say of the lab meanwhile.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::{Lab, run, status};
+
+#[test]
+fn a_cluster_comes_up_is_scaled_loses_servers_one_by_one_and_keeps_every_acknowledged_message() {
+    let lab = Lab::new("khdtest-main", 1);
+    lab.run(&["up"], 0)
+        .says("is ready: 3 ZooKeeper servers, 3 brokers, 30 partitions");
+    stock_tools_see_the_lab(&lab);
+
+    let again = lab.run(&["up"], 0);
+    assert!(
+        !again.stderr.contains("created"),
+        "a second up changes nothing: {}",
+        again.stderr
+    );
+
+    lab.run(&["scale", "producer=2"], 0)
+        .says("2 producers and 1 consumers run");
+    a_second_khd_is_told_who_works_on_the_lab(&lab);
+
+    let stopped = lab.run(&["fail", "kafka2", "--json"], 0).json();
+    assert_eq!(stopped["status"], "passed");
+    assert_eq!(stopped["target"], "kafka2");
+    for id in [
+        "fault-effective",
+        "leaders-moved",
+        "isr-shrunk",
+        "isr-restored",
+        "leaders-balanced",
+        "one-controller",
+        "group-recovered",
+        "progress",
+        "gap",
+        "lost-write",
+        "duplicate",
+        "reorder",
+    ] {
+        assert_eq!(status(&stopped, id), "passed", "{id}");
+    }
+    the_run_can_be_read_from_its_folder(&lab, &stopped);
+
+    lab.run(&["scale", "producer=1", "consumer=2"], 0)
+        .says("1 producers and 2 consumers run");
+    let killed = lab.run(&["fail", "kafka2", "--how", "kill", "--json"], 0).json();
+    assert_eq!(killed["status"], "passed");
+    let acknowledged = |report: &Value| {
+        let verdicts = report["verdicts"].as_array().unwrap();
+        let lost = verdicts.iter().find(|v| v["id"] == "lost-write").unwrap();
+        lost["measured"]["acknowledged"].as_u64().unwrap()
+    };
+    assert!(
+        acknowledged(&killed) > acknowledged(&stopped),
+        "what the removed producer was told is still judged"
+    );
+
+    let zookeeper = lab.run(&["fail", "zookeeper1", "--for", "5s", "--json"], 0).json();
+    assert_eq!(zookeeper["status"], "passed");
+    assert_eq!(status(&zookeeper, "leaders-moved"), "skipped");
+
+    let verified = lab.run(&["verify", "--json"], 0).json();
+    assert_eq!(verified["status"], "passed");
+    assert_eq!(status(&verified, "fault-effective"), "skipped");
+
+    lab.run(&["down"], 0).says("is gone");
+    assert_eq!(lab.left(), [""; 0]);
+    lab.run(&["down"], 0).says("nothing to remove");
+}
+
+fn stock_tools_see_the_lab(lab: &Lab) {
+    let metadata: Value = serde_json::from_str(&run("kcat", &["-b", &lab.published(19092), "-L", "-J"])).unwrap();
+    assert_eq!(metadata["brokers"].as_array().unwrap().len(), 3);
+    let topics: Vec<&Value> = metadata["topics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|topic| topic["topic"].as_str().unwrap().starts_with("test-"))
+        .collect();
+    assert_eq!(topics.len(), 5);
+    for topic in topics {
+        let partitions = topic["partitions"].as_array().unwrap();
+        assert_eq!(partitions.len(), 6);
+        assert!(
+            partitions
+                .iter()
+                .all(|partition| partition["isrs"].as_array().unwrap().len() == 3)
+        );
+    }
+
+    let rendered = lab.run(&["render"], 0).stdout;
+    let mut compose = Command::new("docker")
+        .args(["compose", "-f", "-", "config", "-q"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    compose.stdin.take().unwrap().write_all(rendered.as_bytes()).unwrap();
+    assert!(compose.wait().unwrap().success(), "Compose refuses what khd renders");
+
+    let listed = lab.docker(&["compose", "-p", lab.project(), "ps", "-a", "--format", "{{.Service}}"]);
+    let mut services: Vec<&str> = listed.lines().collect();
+    services.sort_unstable();
+    let expected = [
+        "consumer",
+        "kafka1",
+        "kafka2",
+        "kafka3",
+        "producer",
+        "zookeeper1",
+        "zookeeper2",
+        "zookeeper3",
+    ];
+    assert_eq!(services, expected);
+
+    let status = lab.run(&["status", "--json"], 0).json();
+    assert_eq!(status["healthy"], true);
+    assert_eq!(status["partitions"], 30);
+    lab.run(&["ps"], 0).says("khdtest-main-kafka2-1");
+    lab.run(&["logs", "--tail", "3", "producer"], 0).says("producer-1");
+}
+
+fn a_second_khd_is_told_who_works_on_the_lab(lab: &Lab) {
+    let mut first = lab.start(&["fail", "zookeeper2", "--for", "3s"]);
+    first.until("checking that the lab is healthy");
+    lab.run(&["scale", "producer=1"], 3)
+        .says("another khd is working on this lab: `khd fail zookeeper2 --for 3s`");
+    first.ends(Some(0));
+}
+
+fn the_run_can_be_read_from_its_folder(lab: &Lab, report: &Value) {
+    let run = lab.folder().join("khd/runs").join(report["run"].as_str().unwrap());
+    let timeline = khd::timeline::record::read(&run.join("timeline.jsonl")).unwrap();
+    assert!(timeline.len() > 100);
+    let recorded: Value = serde_json::from_slice(&std::fs::read(run.join("verdicts.json")).unwrap()).unwrap();
+    assert_eq!(recorded, *report);
+    for file in ["compose.yaml", "log.json", "logs/kafka2-1.log"] {
+        assert!(std::fs::metadata(run.join(file)).unwrap().len() > 0, "{file}");
+    }
+    let ledgers: Vec<String> = std::fs::read_dir(run.join("ledgers"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(
+        ledgers.iter().filter(|name| name.starts_with("producer-")).count(),
+        2,
+        "{ledgers:?}"
+    );
+}
