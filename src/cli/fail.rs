@@ -79,7 +79,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         Ending::Judge => "done".to_owned(),
         Ending::Interrupted => "interrupted".into(),
         Ending::Untouched(lacking) => format!("untouched: {}", lacking.join("; ")),
-        Ending::Broken { error, .. } => error.clone(),
+        Ending::Broken { error, .. } | Ending::NoEvidence(error) => error.clone(),
     };
     let folder = run.end(&outcome).await;
     if ending == Ending::Judge {
@@ -106,6 +106,8 @@ fn failure(target: &str, run: &RunFolder, ending: Ending) -> Expected {
         Ending::Broken { error, .. } => {
             Expected::environment(error).hint(format!("no fault is left in place; evidence: {}", run.path().display()))
         }
+        Ending::NoEvidence(error) => Expected::no_verdict(format!("the drill is done, but cannot be judged: {error}"))
+            .hint(format!("what there is of evidence: {}", run.path().display())),
         Ending::Interrupted | Ending::Judge => Expected::interrupted("interrupted; no fault is left in place"),
     }
 }

@@ -17,7 +17,7 @@ use crate::settings::{Settings, duration};
 use crate::state::{LabDir, StateDir};
 use crate::timeline::event::{EffectiveLimits, Kind, SCHEMA};
 use crate::timeline::record::Timeline;
-use crate::topology::{Expectation, Topology, session_timeout};
+use crate::topology::{Expectation, Topology};
 
 /// A lab that a command works on.
 pub struct Lab {
@@ -62,9 +62,7 @@ impl Lab {
 
     /// What must be true of it, with as many clients as there are now.
     pub fn expectation(&self, project: &Project) -> Expectation {
-        let mut expected = self
-            .topology
-            .expectation(session_timeout(&self.settings.kafka.properties));
+        let mut expected = self.topology.expectation(self.settings.session_timeout());
         let count = |service: &str| project.containers.iter().filter(|c| c.service == service).count() as u16;
         expected.workload.producers = count(crate::topology::PRODUCER);
         expected.workload.consumers = count(crate::topology::CONSUMER);
@@ -86,7 +84,7 @@ impl Lab {
 
     /// Limits that verdicts are judged by: as set, otherwise derived from the lab.
     pub fn limits(&self) -> EffectiveLimits {
-        let session = session_timeout(&self.settings.kafka.properties);
+        let session = self.settings.session_timeout();
         let limits = &self.settings.limits;
         let ms = |set: Option<Duration>, beyond: u64| {
             set.unwrap_or(session + Duration::from_secs(beyond)).as_millis() as u64

@@ -78,6 +78,8 @@ pub enum Ending {
     Judge,
     /// The lab was not healthy before anything began, and was left untouched.
     Untouched(Lacking),
+    /// The evidence could not be collected.
+    NoEvidence(String),
     /// A signal ended it; no fault is left in place.
     Interrupted,
     /// Something broke.
@@ -127,6 +129,7 @@ impl Machine {
         match (self.phase, outcome) {
             (Healthy, Outcome::Done) => Next::Run(Inject),
             (Healthy, Outcome::Expired(lacking)) => Next::End(Ending::Untouched(lacking)),
+            (Audit, Outcome::Failed(error)) => Next::End(Ending::NoEvidence(error)),
             (Healthy, outcome) | (Recover | Audit, outcome @ (Outcome::Interrupted | Outcome::Failed(_))) => {
                 Next::End(ending(outcome, false))
             }

@@ -192,6 +192,11 @@ impl Runner<'_> {
     /// Not to be interrupted: this is what an interruption leads to.
     async fn restore(&self) -> anyhow::Result<()> {
         let (stage, fault) = (self.stage, self.plan.fault);
+        // A killed broker is not started before ZooKeeper has forgotten it: until then the fault is in place.
+        stage
+            .journal
+            .undo(stage.engine.as_ref(), Some(&self.plan.service))
+            .await?;
         stage.timeline.emit(
             "khd",
             Kind::FaultUndone {
@@ -199,10 +204,6 @@ impl Runner<'_> {
                 target: self.plan.service.clone(),
             },
         );
-        stage
-            .journal
-            .undo(stage.engine.as_ref(), Some(&self.plan.service))
-            .await?;
         Ok(())
     }
 

@@ -70,7 +70,7 @@ fn sentence(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String
                 "kill" => "killed".to_owned(),
                 other => format!("hit by {other}"),
             };
-            let until = fault.undone.map_or_else(|| evidence.events.len() - 1, |place| place);
+            let until = fault.undone.unwrap_or(evidence.events.len() - 1);
             let seconds = evidence.since(fault.injected, evidence.events[until].elapsed_ms) / 1000;
             match fault.undone {
                 Some(_) => format!("{} was {verb} for {seconds} seconds", fault.target),
@@ -86,10 +86,10 @@ fn sentence(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String
         .collect();
     let found = verdicts.iter().find(|v| v.id == "lost-write");
     let acknowledged = found.and_then(|v| v.measured.get("acknowledged")?.as_u64());
-    let gap = verdicts
-        .iter()
-        .find(|v| v.id == "gap")
-        .and_then(|v| v.measured["acknowledgement"]["overall_ms"].as_u64());
+    let gap = verdicts.iter().find(|v| v.id == "gap").and_then(|v| {
+        let acknowledgement = v.measured.get("acknowledgement")?;
+        acknowledgement.get("longest_ms")?.as_u64()
+    });
     let whole = match &evidence.fault {
         Some(fault) if fault.undone.is_none() => "the rest of the cluster goes on without it",
         Some(_) => "the cluster is whole again",
@@ -100,7 +100,10 @@ fn sentence(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String
             let kept = acknowledged.map_or_else(String::new, |n| format!(" none of {n} confirmed messages was lost,"));
             let paused = match gap {
                 Some(0) => " writing never paused,".to_owned(),
-                Some(ms) => format!(" nobody could write for {:.1} seconds at most,", ms as f64 / 1000.0),
+                Some(ms) => format!(
+                    " writing paused for at most {:.1} seconds on any partition,",
+                    ms as f64 / 1000.0
+                ),
                 None => String::new(),
             };
             format!("{did}:{kept}{paused} and {whole}.")

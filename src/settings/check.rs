@@ -3,8 +3,7 @@
 use std::collections::HashSet;
 
 use crate::error::Expected;
-use crate::settings::{Acks, Servers, Settings};
-use crate::topology::ZOOKEEPER_SESSION_TIMEOUT_PROPERTY;
+use crate::settings::{Acks, Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY};
 
 /// The most brokers, and the most ZooKeeper servers.
 const MOST_SERVERS: u16 = 5;

@@ -52,7 +52,7 @@ pub fn load(sources: &Sources) -> anyhow::Result<Loaded> {
         let Some(key) = name.strip_prefix(VARIABLE_PREFIX) else {
             continue;
         };
-        if !NOT_SETTINGS.contains(&name.as_str()) {
+        if !NOT_SETTINGS.contains(&name.as_str()) && !name.starts_with("KHD_TEST_") {
             figment = figment.merge(Override::new(name.clone(), key_of_variable(key), value));
         }
     }

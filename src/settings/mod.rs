@@ -18,6 +18,11 @@ use serde::{Deserialize, Serialize};
 /// Properties of a broker, a ZooKeeper server or a client, by their own names.
 pub type Properties = IndexMap<String, String>;
 
+/// `zookeeper.session.timeout.ms` where the settings do not name another: Kafka's own default.
+pub const ZOOKEEPER_SESSION_TIMEOUT: Duration = Duration::from_secs(18);
+/// `zookeeper.session.timeout.ms`, the time after which a killed broker counts as dead.
+pub const ZOOKEEPER_SESSION_TIMEOUT_PROPERTY: &str = "zookeeper.session.timeout.ms";
+
 /// All of khd's settings, each with a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -308,5 +313,19 @@ impl Settings {
     /// Whether producers are idempotent: as set, otherwise just when `acks` is `all`.
     pub fn idempotence(&self) -> bool {
         self.producer.idempotence.unwrap_or(self.producer.acks == Acks::All)
+    }
+
+    /// `zookeeper.session.timeout.ms`: as set, otherwise Kafka's default.
+    pub fn session_timeout(&self) -> Duration {
+        let set = self.kafka.properties.get(ZOOKEEPER_SESSION_TIMEOUT_PROPERTY);
+        set.and_then(|value| value.parse().ok())
+            .map_or(ZOOKEEPER_SESSION_TIMEOUT, Duration::from_millis)
+    }
+}
+
+impl Servers {
+    /// The client port of server `n`: as set, otherwise the demo's `n` × 10,000 + `base`.
+    pub fn port(&self, n: u16, base: u16) -> u16 {
+        self.ports.get(usize::from(n) - 1).copied().unwrap_or(n * 10_000 + base)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::{Properties, Settings};
+use crate::settings::Settings;
 
 /// A lab, described.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,17 +91,17 @@ pub const JMX_PORT: u16 = 9999;
 pub const PRODUCER: &str = "producer";
 /// Service of the consumers.
 pub const CONSUMER: &str = "consumer";
-/// `zookeeper.session.timeout.ms` where the settings do not name another: Kafka's own default.
-pub const ZOOKEEPER_SESSION_TIMEOUT: Duration = Duration::from_secs(18);
-/// `zookeeper.session.timeout.ms`, the time after which a killed broker counts as dead.
-pub const ZOOKEEPER_SESSION_TIMEOUT_PROPERTY: &str = "zookeeper.session.timeout.ms";
-
 impl Topology {
     /// Describes the lab that checked settings ask for.
     pub fn of(settings: &Settings) -> Self {
         let subnet = settings.network.subnet;
         let address = |host: u32| Ipv4Addr::from(u32::from(subnet.network()) + host);
-        let published = |port: u16| SocketAddr::new(settings.ports.bind, port + settings.ports.offset);
+        // "Every address" is none that a client could connect to.
+        let host = match settings.ports.bind {
+            bind if bind.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            bind => bind,
+        };
+        let published = |port: u16| SocketAddr::new(host, port + settings.ports.offset);
         let zookeepers = (1..=settings.zookeeper.servers)
             .map(|n| {
                 let client_port = settings.zookeeper.port(n, 2181);
@@ -217,21 +217,6 @@ impl Expectation {
             .iter()
             .flat_map(|topic| (0..self.workload.partitions).map(move |partition| (topic.clone(), partition)))
     }
-}
-
-impl crate::settings::Servers {
-    /// The client port of server `n`: as set, otherwise the demo's `n` × 10,000 + `base`.
-    pub(crate) fn port(&self, n: u16, base: u16) -> u16 {
-        self.ports.get(usize::from(n) - 1).copied().unwrap_or(n * 10_000 + base)
-    }
-}
-
-/// `zookeeper.session.timeout.ms` as the broker properties set it, otherwise Kafka's default.
-pub fn session_timeout(properties: &Properties) -> Duration {
-    properties
-        .get(ZOOKEEPER_SESSION_TIMEOUT_PROPERTY)
-        .and_then(|value| value.parse().ok())
-        .map_or(ZOOKEEPER_SESSION_TIMEOUT, Duration::from_millis)
 }
 
 /// The half of a subnet that fixed addresses never use.

@@ -3,6 +3,11 @@
 //! Each test has a project, ports and a subnet of its own, brings its lab up, and leaves nothing behind. What can share
 //! a lab does: a lab takes some twenty seconds to come up. An engine must answer; `scripts/test.sh` starts one.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that meets what it does not expect shall fail there and then"
+)]
+
 mod bad_days;
 mod bad_surroundings;
 mod main_job;

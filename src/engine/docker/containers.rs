@@ -9,8 +9,9 @@ use bollard::query_parameters::{
     StartContainerOptions, StopContainerOptions, UploadToContainerOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt as _;
+use tokio::time::Instant;
 
-use super::failure::{is_missing, status};
+use super::failure::{is_missing, is_port_in_use, status};
 use super::{Docker, files, translate};
 use crate::compose::model::ComposeFile;
 use crate::engine::labels;
@@ -22,6 +23,11 @@ const USUAL_GRACE: i64 = 10;
 const STOP_MARGIN: Duration = Duration::from_secs(60);
 /// How long a removal that someone else began may take.
 const REMOVAL: Duration = Duration::from_secs(60);
+/// How long a port may be held by a passing connection: the demo's 39092 lies where the kernel takes the ports of
+/// clients from, so anybody may hold it for a moment while its broker is down.
+const PORT_FREE_WITHIN: Duration = Duration::from_secs(10);
+/// Time between two attempts to start a container whose port is held.
+const PORT_PAUSE: Duration = Duration::from_millis(250);
 
 impl Docker {
     pub(super) async fn container_create(&self, file: &ComposeFile, service: &str, number: u32) -> anyhow::Result<()> {
@@ -58,11 +64,19 @@ impl Docker {
     }
 
     pub(super) async fn container_start(&self, container: &str) -> anyhow::Result<()> {
-        let started = self
-            .client
-            .start_container(container, None::<StartContainerOptions>)
-            .await;
-        started.map_err(self.failed(format_args!("cannot start container {container}")))
+        let deadline = Instant::now() + PORT_FREE_WITHIN;
+        loop {
+            let started = self
+                .client
+                .start_container(container, None::<StartContainerOptions>)
+                .await;
+            match started {
+                Err(error) if is_port_in_use(&error) && Instant::now() < deadline => {
+                    tokio::time::sleep(PORT_PAUSE).await;
+                }
+                started => return started.map_err(self.failed(format_args!("cannot start container {container}"))),
+            }
+        }
     }
 
     pub(super) async fn container_stop(&self, container: &str) -> anyhow::Result<()> {

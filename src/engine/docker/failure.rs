@@ -25,6 +25,11 @@ pub(super) fn is_missing(error: &Error) -> bool {
     status(error) == Some(404)
 }
 
+/// Whether a process of the host holds a port that is to be published.
+pub(super) fn is_port_in_use(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("address already in use"))
+}
+
 impl Docker {
     /// Makes an error that names operation and object, such as `cannot start container khd-kafka1-1`.
     pub(super) fn failed(&self, operation: impl Display) -> impl FnOnce(Error) -> anyhow::Error {

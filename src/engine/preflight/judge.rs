@@ -110,7 +110,7 @@ fn subnets(file: &ComposeFile, facts: &Facts, found: &mut Findings) -> anyhow::R
                         taken.network,
                         project.unwrap_or_default()
                     ),
-                    hint: "remove that network, or choose another subnet: `network: {subnet: 10.77.0.0/24}`".into(),
+                    hint: "remove that network, or choose another with --subnet 10.77.0.0/24".into(),
                 });
             }
         }

@@ -77,6 +77,10 @@ impl BrokerConnection {
             bail!("{broker} at {address} could not be connected to within {waited} ms");
         };
         let stream = stream.with_context(|| format!("cannot connect to {broker} at {address}"))?;
+        // On loopback, a port from the ephemeral range where nobody listens may be connected to itself.
+        if stream.local_addr().ok() == Some(address) {
+            bail!("cannot connect to {broker} at {address}: nobody listens");
+        }
         stream
             .set_nodelay(true)
             .with_context(|| format!("cannot set up the connection to {broker} at {address}"))?;

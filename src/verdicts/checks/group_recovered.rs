@@ -34,7 +34,13 @@ impl Check for GroupRecovered {
         ] {
             let lacking = conditions::group_stable(view, expected);
             if !lacking.is_empty() {
-                return Finding::of(false, format!("{moment}: {}", lacking.join("; ")));
+                return Finding::of(
+                    false,
+                    match evidence.fault {
+                        Some(_) => format!("{moment}: {}", lacking.join("; ")),
+                        None => lacking.join("; "),
+                    },
+                );
             }
         }
         let coordinator = |view: &crate::timeline::view::View| {

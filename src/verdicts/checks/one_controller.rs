@@ -31,7 +31,13 @@ impl Check for OneController {
         for (moment, view) in moments {
             let lacking = conditions::one_controller(view, &evidence.expected);
             if !lacking.is_empty() {
-                return Finding::of(false, format!("{moment} the fault: {}", lacking.join("; ")));
+                return Finding::of(
+                    false,
+                    match evidence.fault {
+                        Some(_) => format!("{moment} the fault: {}", lacking.join("; ")),
+                        None => lacking.join("; "),
+                    },
+                );
             }
         }
         let (Some(first), Some(last)) = (epoch(&evidence.before), epoch(&evidence.after)) else {
