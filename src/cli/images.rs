@@ -23,6 +23,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Pull or build every image that is missing or out of date
+    #[command(after_help = "Example:\n  khd images build")]
     Build,
 }
 

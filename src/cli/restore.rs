@@ -13,6 +13,7 @@ use crate::faults::target;
 use crate::timeline::conditions;
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
+use crate::topology::Topology;
 
 /// Undo the faults that are still in place, and wait until the lab is whole again
 #[derive(Debug, clap::Args)]
@@ -23,10 +24,11 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
-    let lab = Lab::running(settings).await?;
     if let Some(target) = &args.target {
-        target::check(&lab.topology, target)?;
+        let state = settings.state()?;
+        target::check(&Topology::of(&settings.of_lab(&state)?.settings), target)?;
     }
+    let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let project = lab.project().await?;
     let cancel = interrupt::on_signal("ending", "faults may be left in place: khd restore")?;
