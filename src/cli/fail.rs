@@ -32,14 +32,25 @@ pub struct Args {
     /// What to do to it: stop (SIGTERM) or kill (SIGKILL)
     #[arg(long, default_value = "stop", value_parser = fault)]
     how: &'static dyn Fault,
-    /// How long it stays down while the workload runs on
-    #[arg(long = "for", value_name = "TIME", default_value = "20s", value_parser = parse_duration)]
+    /// How long it stays down while the workload runs on; at least 3s
+    #[arg(long = "for", value_name = "TIME", default_value = "20s", value_parser = hold)]
     hold: Duration,
-    /// Do not start it again
-    #[arg(long, conflicts_with = "hold")]
+    /// Do not start it again after that
+    #[arg(long)]
     leave: bool,
     #[command(flatten)]
     output: Output,
+}
+
+/// In less than three seconds nobody could tell a workload that goes on from one that hangs.
+fn hold(text: &str) -> Result<Duration, String> {
+    let hold = parse_duration(text)?;
+    let least = Duration::from_secs(3);
+    if hold < least {
+        Err("3s is the least: the workload has to show that it goes on".into())
+    } else {
+        Ok(hold)
+    }
 }
 
 fn fault(name: &str) -> Result<&'static dyn Fault, String> {

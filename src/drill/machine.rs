@@ -139,8 +139,8 @@ impl Machine {
             // A fault without effect is of no use to anybody: it is undone even where it should have been left.
             (Effect, Outcome::Expired(_)) => Next::Run(Restore),
             // Leaders that do not move are for the verdicts to judge, not a reason to look away.
-            (Settle, Outcome::Done | Outcome::Expired(_)) => Next::Run(if self.leave { Audit } else { Hold }),
-            (Hold, Outcome::Done | Outcome::Expired(_)) => Next::Run(Restore),
+            (Settle, Outcome::Done | Outcome::Expired(_)) => Next::Run(Hold),
+            (Hold, Outcome::Done | Outcome::Expired(_)) => Next::Run(if self.leave { Audit } else { Restore }),
             (Inject | Effect | Settle | Hold, outcome) => {
                 self.cut_short = Some(ending(outcome, false));
                 Next::Run(Restore)
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(phases, [Healthy, Inject, Effect, Settle, Hold, Restore, Recover, Audit]);
         assert_eq!(ending, Ending::Judge);
         let (phases, ending) = run(true, |_| Outcome::Done);
-        assert_eq!(phases, [Healthy, Inject, Effect, Settle, Audit]);
+        assert_eq!(phases, [Healthy, Inject, Effect, Settle, Hold, Audit]);
         assert_eq!(ending, Ending::Judge);
     }
 

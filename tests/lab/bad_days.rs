@@ -19,7 +19,9 @@ fn whatever_interrupts_a_drill_the_target_runs_again_or_is_named() {
 }
 
 fn a_fault_left_in_place_is_known_until_it_is_restored(lab: &Lab) {
-    let left = lab.run(&["fail", "kafka2", "--leave", "--json"], 0).json();
+    let left = lab
+        .run(&["fail", "kafka2", "--leave", "--for", "5s", "--json"], 0)
+        .json();
     assert_eq!(left["status"], "passed");
     assert_eq!(lab.state_of("kafka2"), "exited");
     lab.run(&["status"], 0)
