@@ -4,7 +4,7 @@ use crate::cli::lab::{Lab, command_line};
 use crate::cli::terminal::Steps;
 use crate::cli::{interrupt, settings};
 use crate::engine::converge;
-use crate::error::Exit;
+use crate::error::{Exit, Expected};
 use crate::settings::Data;
 
 /// Remove the lab: containers, network, volumes
@@ -19,7 +19,14 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
-    let lab = Lab::running(settings).await?;
+    // A settings file that cannot be read is no reason to leave a lab behind.
+    let lab = match Lab::running(settings).await {
+        Err(error) if is_usage(&error) => {
+            tell!("khd: warning: {error:#}; removing by the project's name");
+            Lab::by_name(settings).await?
+        }
+        lab => lab?,
+    };
     let _lock = lab.dir.lock(&command_line())?;
     // Nothing is better than to go on: what is half removed has to be removed all the same.
     let _cancel = interrupt::on_signal(
@@ -41,4 +48,10 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         ),
     }
     Ok(Exit::Passed)
+}
+
+fn is_usage(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<Expected>()
+        .is_some_and(|expected| expected.exit == Exit::Usage)
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::cli::lab::{Lab, command_line, parse_duration};
 use crate::cli::run::{Run, conclude};
 use crate::cli::terminal::Output;
@@ -93,14 +95,26 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         Ending::Broken { error, .. } | Ending::NoEvidence(error) => error.clone(),
     };
     let folder = run.end(&outcome).await;
-    if ending == Ending::Judge {
+    if matches!(ending, Ending::Judge | Ending::NoEvidence(_)) {
+        // Without ledgers and log, what the timeline tells is judged all the same.
         return conclude(&folder, &args.output);
     }
-    Err(failure(&args.target, &folder, ending).into())
+    let left = journal
+        .entries()?
+        .iter()
+        .any(|entry| entry.target.service == args.target);
+    let failure = failure(&args.target, &folder, ending, left);
+    if args.output.json() {
+        println!(
+            "{}",
+            json!({"run": folder.name(), "target": args.target, "verdicts": [], "status": "unknown", "sentence": failure.message})
+        );
+    }
+    Err(failure.into())
 }
 
 /// What a drill that could not be judged ended with.
-fn failure(target: &str, run: &RunFolder, ending: Ending) -> Expected {
+fn failure(target: &str, run: &RunFolder, ending: Ending, left: bool) -> Expected {
     match ending {
         Ending::Untouched(lacking) => Expected::environment(format!(
             "the lab is not healthy, so {target} was left untouched:\n  {}",
@@ -117,8 +131,10 @@ fn failure(target: &str, run: &RunFolder, ending: Ending) -> Expected {
         Ending::Broken { error, .. } => {
             Expected::environment(error).hint(format!("no fault is left in place; evidence: {}", run.path().display()))
         }
-        Ending::NoEvidence(error) => Expected::no_verdict(format!("the drill is done, but cannot be judged: {error}"))
-            .hint(format!("what there is of evidence: {}", run.path().display())),
-        Ending::Interrupted | Ending::Judge => Expected::interrupted("interrupted; no fault is left in place"),
+        _ if left => Expected::interrupted(format!("interrupted; {target} is still down, as was asked"))
+            .hint("start it again: khd restore"),
+        Ending::Interrupted | Ending::Judge | Ending::NoEvidence(_) => {
+            Expected::interrupted("interrupted; no fault is left in place")
+        }
     }
 }

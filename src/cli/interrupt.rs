@@ -20,11 +20,11 @@ pub fn on_signal(cleaning: &'static str, left_behind: &'static str) -> anyhow::R
                 _ = terminate.recv() => {}
             }
             if time > 1 {
-                eprintln!("khd: ended at once; {left_behind}");
+                tell!("khd: ended at once; {left_behind}");
                 std::process::exit(Exit::Interrupted as i32);
             }
-            eprintln!("khd: interrupted: {cleaning} (once more to end at once)");
             cancelled.cancel();
+            tell!("khd: interrupted: {cleaning} (once more to end at once)");
         }
     });
     Ok(token)

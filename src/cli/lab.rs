@@ -47,6 +47,12 @@ impl Lab {
         Self::of(args.of_lab(&state)?, state).await
     }
 
+    /// The lab of that name, as it was brought up, whatever the settings file says.
+    pub async fn by_name(args: &Args) -> anyhow::Result<Self> {
+        let state = args.state()?;
+        Self::of(args.name_only(&state)?, state).await
+    }
+
     async fn of(loaded: Loaded, state: StateDir) -> anyhow::Result<Self> {
         let settings = loaded.settings;
         let topology = Topology::of(&settings);

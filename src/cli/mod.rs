@@ -2,6 +2,14 @@
 //!
 //! stdout is the result, stderr the conversation. `cli` is the only module that composes the others.
 
+/// Says something on stderr. A reader that went away (`2>&1 | tee log`, interrupted) must not end khd halfway.
+macro_rules! tell {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
 mod completions;
 mod config;
 mod consume;
@@ -91,7 +99,7 @@ pub fn main() -> ExitCode {
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("khd: cannot start: {error}");
+            tell!("khd: cannot start: {error}");
             return Exit::Environment.into();
         }
     };
@@ -130,13 +138,13 @@ fn complain(error: &anyhow::Error) -> Exit {
     if is_broken_pipe(error) {
         return Exit::Passed;
     }
-    eprintln!("khd: {error:#}");
+    tell!("khd: {error:#}");
     let Some(expected) = error.chain().find_map(|cause| cause.downcast_ref::<Expected>()) else {
         // Nothing that khd foresaw: something in its surroundings failed.
         return Exit::Environment;
     };
     if let Some(hint) = &expected.hint {
-        eprintln!("     {hint}");
+        tell!("     {hint}");
     }
     expected.exit
 }

@@ -38,7 +38,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let expected = lab.expectation(&project);
     let undone = journal.undo(engine, args.target.as_deref()).await?;
     for entry in &undone {
-        eprintln!("undid {} of {}", entry.fault, entry.target.service);
+        tell!("undid {} of {}", entry.fault, entry.target.service);
     }
     if let Some(service) = &args.target
         && undone.is_empty()
@@ -46,6 +46,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         engine
             .start(&target::resolve(&project, &expected, service)?.container)
             .await?;
+        tell!("khd had put no fault on {service}; it was started in case it was down");
     }
     let timeline = Timeline::unrecorded();
     lab.start(&timeline, &expected);
@@ -58,7 +59,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let wait = until(timeline.view(), Duration::from_secs(120), &cancel, whole);
     match watched(timeline.view(), whole, wait).await {
         Outcome::Done => {
-            let what = if undone.is_empty() {
+            let what = if undone.is_empty() && args.target.is_none() {
                 "no fault was in place; "
             } else {
                 ""

@@ -76,8 +76,9 @@ pub fn conclude(run: &RunFolder, output: &Output) -> anyhow::Result<Exit> {
     let evidence = Evidence::load(run)?;
     let report = Report::of(run.name(), &evidence, judge(&evidence));
     run.write("verdicts.json", report.render(crate::report::Format::Json)?.as_bytes())?;
-    eprintln!();
-    std::io::stdout().write_all(report.render(output.format())?.as_bytes())?;
-    eprintln!("\nevidence: {}", run.path().display());
+    tell!();
+    // A reader that went away does not change the verdict.
+    let _ = std::io::stdout().write_all(report.render(output.format())?.as_bytes());
+    tell!("\nevidence: {}", run.path().display());
     Ok(report.status.exit())
 }

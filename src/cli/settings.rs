@@ -56,6 +56,22 @@ impl Args {
         }
     }
 
+    /// The settings of the lab that the flag or the variable names, whatever the settings file says.
+    pub fn name_only(&self, state: &StateDir) -> anyhow::Result<Loaded> {
+        let named = self.project.clone().or_else(|| std::env::var("KHD_PROJECT").ok());
+        let flags = named.map(|name| ("--project".to_owned(), "project".to_owned(), name));
+        // An empty file stands for the one that cannot be read.
+        let file = Some(PathBuf::from("/dev/null"));
+        let mut sources = Sources {
+            file,
+            flags: flags.into_iter().collect(),
+            ..Sources::default()
+        };
+        // How the lab was brought up says whether its data is to be kept.
+        sources.lab = state.lab(&load(&sources)?.settings.project).settings_file();
+        load(&sources)
+    }
+
     fn sources(&self) -> Sources {
         let mut flags = Vec::new();
         let mut flag = |name: &str, key: &str, value: Option<String>| {

@@ -75,7 +75,7 @@ async fn show_plain(mut steps: mpsc::UnboundedReceiver<Step>) {
             let took = step
                 .took
                 .map_or_else(String::new, |took| format!("  {}", seconds(took)));
-            eprintln!("{:<24} {}{took}", step.object, step.action);
+            tell!("{:<24} {}{took}", step.object, step.action);
         }
     }
 }
@@ -126,7 +126,7 @@ impl Live {
                     Ok(event) => {
                         let last = matches!(event.kind, Kind::RunEnded { .. });
                         if let Some(line) = line(&event) {
-                            eprintln!("{line}");
+                            tell!("{line}");
                         }
                         if last {
                             return;
@@ -210,7 +210,7 @@ pub async fn watched<T>(
                         spinner.set_message(format!("{first}{more}"));
                         spinner.tick();
                     }
-                    (Some(_), false) => eprintln!("waiting: {}", lacking.join("; ")),
+                    (Some(_), false) => tell!("waiting: {}", lacking.join("; ")),
                 }
             }
         }

@@ -16,6 +16,7 @@ use crate::timeline::conditions::{self, Lacking};
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
 use crate::topology::Expectation;
+use crate::workload::logs::readable;
 
 /// Bring the lab up, and return when it is proven ready
 ///
@@ -38,13 +39,13 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let lab = Lab::wanted(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let cancel = interrupt::on_signal(
-        "removing what was created",
+        "a lab that was not there before is removed again",
         "containers may be left: khd up goes on from there, khd down removes them",
     )?;
     let before = lab.engine.project(&lab.settings.project).await?;
-    let fresh = before.containers.is_empty();
+    let fresh = before.containers.is_empty() && before.volumes.is_empty();
     let result = bring_up(&lab, &args, &cancel).await;
-    if cancel.is_cancelled() && fresh {
+    if result.is_err() && cancel.is_cancelled() && fresh {
         // What this khd began and did not end is nobody's: a lab that was there before stays.
         let steps = Steps::show();
         converge::down(lab.engine.as_ref(), &lab.settings.project, false, steps.sender()).await?;
@@ -58,7 +59,7 @@ async fn bring_up(lab: &Lab, args: &Args, cancel: &CancellationToken) -> anyhow:
     let began = Instant::now();
     let engine = lab.engine.as_ref();
     for warning in preflight::check(engine, &lab.file).await? {
-        eprintln!("khd: warning: {}\n     {}", warning.message, warning.hint);
+        tell!("khd: warning: {}\n     {}", warning.message, warning.hint);
     }
     let steps = Steps::show();
     let converged = unless_interrupted(cancel, converge_lab(lab, &steps)).await;
@@ -170,12 +171,16 @@ async fn require(lab: &Lab, outcome: Outcome, within: Duration) -> anyhow::Resul
     };
     let text = lacking.join("\n  ");
     if let Some((container, lines)) = last_lines(lab, &text).await {
-        eprintln!("last lines of {container}:\n  {}", lines.join("\n  "));
+        tell!("last lines of {container}:\n  {}", lines.join("\n  "));
     }
-    let message = format!(
-        "the lab is not ready (within {} s); it still lacks:\n  {text}",
-        within.as_secs()
-    );
+    let message = if text.contains("has exited") {
+        format!("the lab cannot become ready: {text}")
+    } else {
+        format!(
+            "the lab is not ready within {} s; it still lacks:\n  {text}",
+            within.as_secs()
+        )
+    };
     Err(Expected::no_verdict(message)
         .hint("look at it with khd status and khd logs; remove it with khd down")
         .into())
@@ -185,22 +190,37 @@ async fn require(lab: &Lab, outcome: Outcome, within: Duration) -> anyhow::Resul
 async fn last_lines(lab: &Lab, text: &str) -> Option<(String, Vec<String>)> {
     use futures_util::StreamExt as _;
 
-    let service = lab
+    let project = lab.engine.project(&lab.settings.project).await.ok()?;
+    let named = lab
         .file
         .services
         .keys()
-        .find(|service| text.contains(service.as_str()))?;
-    let project = lab.engine.project(&lab.settings.project).await.ok()?;
-    let container = project
+        .map(String::as_str)
+        .find(|service| text.contains(service));
+    let service = match named {
+        Some(service) => service,
+        // Topics are made by producers, and the group is its consumers.
+        None if text.contains("not known to any broker") => crate::topology::PRODUCER,
+        None if text.contains("group") || text.contains("committed") => crate::topology::CONSUMER,
+        None => return None,
+    };
+    let mut containers: Vec<_> = project
         .containers
         .into_iter()
-        .find(|container| container.service == *service)?;
+        .filter(|c| c.service == service)
+        .collect();
+    containers.sort_by_key(|container| container.state == "running");
+    let container = containers.into_iter().next()?;
     let options = LogOptions {
         tail: Some(15),
         ..LogOptions::default()
     };
     let lines: Vec<_> = lab.engine.logs(&container.name, options).collect().await;
-    let texts = lines.into_iter().flatten().map(|line| line.text).collect();
+    let texts = lines
+        .into_iter()
+        .flatten()
+        .map(|line| readable(&line.text).unwrap_or(line.text))
+        .collect();
     Some((container.name, texts))
 }
 

@@ -258,8 +258,8 @@ fn client(
         configs: vec![config],
         depends_on: topology.brokers.iter().map(|b| healthy(&b.service)).collect(),
         scale: replicas,
-        // A client flushes for at most 12 s.
-        stop_grace_period: "15s".into(),
+        // A producer flushes for at most a little more than message.timeout.ms.
+        stop_grace_period: "40s".into(),
         ..base(&images.khd, "256m")
     }
 }

@@ -79,11 +79,7 @@ fn sentence(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String
         }
         None => "The cluster was looked at as it stands".into(),
     };
-    let worst: Vec<&str> = verdicts
-        .iter()
-        .filter(|v| v.status == status)
-        .map(|v| v.id.as_str())
-        .collect();
+    let worst: Vec<&Verdict> = verdicts.iter().filter(|v| v.status == status).collect();
     let found = verdicts.iter().find(|v| v.id == "lost-write");
     let acknowledged = found.and_then(|v| v.measured.get("acknowledged")?.as_u64());
     let gap = verdicts.iter().find(|v| v.id == "gap").and_then(|v| {
@@ -108,7 +104,45 @@ fn sentence(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String
             };
             format!("{did}:{kept}{paused} and {whole}.")
         }
-        Status::Failed => format!("{did}, and it did not hold: {}.", worst.join(", ")),
-        _ => format!("{did}, but nothing can be concluded: {}.", worst.join(", ")),
+        Status::Failed => format!(
+            "{did}, and {}.",
+            worst.iter().map(|v| plain(v)).collect::<Vec<_>>().join("; ")
+        ),
+        Status::Hung => format!("{did}, and nothing could be written or read meanwhile."),
+        _ => {
+            let ids: Vec<&str> = worst.iter().map(|v| v.id.as_str()).collect();
+            format!(
+                "{did}, but whether it did harm cannot be told: evidence is missing for {}.",
+                ids.join(", ")
+            )
+        }
+    }
+}
+
+/// What a failed check means to somebody who does not know Kafka.
+fn plain(verdict: &Verdict) -> String {
+    let number = |name: &str| {
+        verdict
+            .measured
+            .get(name)
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or(0)
+    };
+    match verdict.id.as_str() {
+        "lost-write" => format!(
+            "{} of {} confirmed messages are gone",
+            number("lost"),
+            number("acknowledged")
+        ),
+        "duplicate" => format!("{} messages are stored twice", number("duplicates")),
+        "reorder" => format!("{} messages are stored in the wrong order", number("reorders")),
+        "leaders-moved" => "the other servers did not take over in time".into(),
+        "gap" => "writing or reading stood still for too long".into(),
+        "isr-shrunk" => "the other servers did not notice in time".into(),
+        "isr-restored" => "not every copy of the data is up to date again".into(),
+        "leaders-balanced" => "the work is not spread over the servers as it should be".into(),
+        "one-controller" => "the servers do not agree on who is in charge".into(),
+        "group-recovered" => "the readers are not all back at work".into(),
+        id => format!("{id} does not hold"),
     }
 }

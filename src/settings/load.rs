@@ -45,19 +45,25 @@ pub struct Loaded {
 /// Usage errors that name the key, its source, what is allowed and the nearest right spelling.
 pub fn load(sources: &Sources) -> anyhow::Result<Loaded> {
     let mut figment = Figment::from(Named("default", Serialized::defaults(Settings::default())));
+    // A lab is judged by today's limits, but is what it was brought up as: all else comes from its own settings.
+    let counts = |key: &str| sources.lab.is_none() || key == "limits";
     if let Some(file) = sources.file() {
-        figment = figment.merge(YamlFile::read(&file)?);
+        let mut file = YamlFile::read(&file)?;
+        file.dict.retain(|key, _| counts(key));
+        figment = figment.merge(file);
     }
     for (name, value) in &sources.variables {
         let Some(key) = name.strip_prefix(VARIABLE_PREFIX) else {
             continue;
         };
         if !NOT_SETTINGS.contains(&name.as_str()) && !name.starts_with("KHD_TEST_") {
-            figment = figment.merge(Override::new(name.clone(), key_of_variable(key), value));
+            let path = key_of_variable(key);
+            if counts(&path[0]) {
+                figment = figment.merge(Override::new(name.clone(), path, value));
+            }
         }
     }
     if let Some(lab) = &sources.lab {
-        // A lab is judged by today's limits, but is what it was brought up as.
         let mut saved = YamlFile::read(lab)?;
         saved.name = "the running lab".into();
         saved.dict.remove("limits");

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::timeline::view::View;
-use crate::topology::Expectation;
+use crate::topology::{CONSUMER, Expectation, PRODUCER};
 
 /// What is lacking until a condition holds; empty when it does.
 pub type Lacking = Vec<String>;
@@ -59,15 +59,18 @@ pub fn isr_is_survivors(view: &View, expected: &Expectation, except: Option<&str
     by_partition(view, expected, |fact, _| {
         let wanted: BTreeSet<i32> = fact.replicas.iter().copied().filter(|id| Some(*id) != gone).collect();
         let enough_replicas = fact.replicas.len() == expected.workload.replication_factor as usize;
-        (fact.isr != wanted || !enough_replicas).then(|| format!("ISR {:?} of {:?}", fact.isr, fact.replicas))
+        // Of a partition whose only replica is gone, Kafka keeps that one in the ISR.
+        (!wanted.is_empty() && fact.isr != wanted || !enough_replicas)
+            .then(|| format!("ISR {:?} of {:?}", fact.isr, fact.replicas))
     })
 }
 
-/// Every partition has a leader, and no broker that is to be believed names `gone` as one.
+/// Every partition with a replica left has a leader, and no broker that is to be believed names `gone` as one.
 pub fn led_by_survivors(view: &View, expected: &Expectation, gone: Option<&str>) -> Lacking {
     let gone = gone.and_then(|service| expected.broker_id(service));
     let mut lacking = by_partition(view, expected, |fact, _| {
-        (fact.leader < 0).then(|| "no leader".to_owned())
+        let survivors = fact.replicas.iter().any(|id| Some(*id) != gone);
+        (fact.leader < 0 && survivors).then(|| "no leader".to_owned())
     });
     let Some(gone) = gone else { return lacking };
     for (id, broker) in view.witnesses() {
@@ -174,10 +177,23 @@ pub fn replicas_run(view: &View, service: &str, wanted: u16) -> Lacking {
     vec![format!("{running} {service} containers run, of {wanted}")]
 }
 
+/// No producer or consumer has ended: nobody starts them again.
+pub fn clients_run(view: &View) -> Lacking {
+    let clients = view
+        .containers
+        .iter()
+        .filter(|((service, _), _)| service == PRODUCER || service == CONSUMER);
+    let ended = clients.filter(|(_, state)| *state != "running");
+    ended
+        .map(|((service, number), state)| format!("{service}-{number} is {state}"))
+        .collect()
+}
+
 /// All that makes a lab healthy, but for a fault on `except`.
 pub fn healthy(view: &View, expected: &Expectation, except: Option<&str>) -> Lacking {
     let mut lacking = zookeepers_serve(view, expected, except);
     lacking.extend(brokers_answer(view, expected, except));
+    lacking.extend(clients_run(view));
     // Without every broker's word the rest would only repeat the same in other words.
     if lacking.is_empty() {
         lacking.extend(led_by_survivors(view, expected, except));

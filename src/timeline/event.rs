@@ -75,7 +75,7 @@ pub enum Kind {
         /// What showed it.
         proof: String,
     },
-    /// The fault is about to be undone.
+    /// The fault was undone: the engine has just started the server again.
     FaultUndone {
         /// Its kind.
         fault: String,

@@ -216,10 +216,12 @@ impl View {
             .map(|(id, broker)| (*id, broker))
     }
 
-    /// The newest fact about a partition that any witness tells.
+    /// The newest fact about a partition that any witness tells: of the latest leader epoch, and of those with the
+    /// same the leader's own word, since an ISR changes without a new epoch and the leader is the first to know.
     pub fn told(&self, partition: &TopicPartition) -> Option<&PartitionView> {
         self.witnesses()
-            .filter_map(|(_, broker)| broker.partitions.get(partition))
-            .max_by_key(|fact| fact.leader_epoch)
+            .filter_map(|(id, broker)| Some((id, broker.partitions.get(partition)?)))
+            .max_by_key(|(id, fact)| (fact.leader_epoch, *id == fact.leader))
+            .map(|(_, fact)| fact)
     }
 }

@@ -51,7 +51,7 @@ pub struct FaultTimes {
     pub injected: usize,
     /// Where it was proven, and the proof.
     pub effective: Option<(usize, String)>,
-    /// Where undoing it began.
+    /// Where it was undone.
     pub undone: Option<usize>,
 }
 

@@ -56,10 +56,10 @@ impl Check for GroupRecovered {
             format!("coordinator {before} → {after}")
         };
         let summary = format!(
-            "group {} is stable, {} partitions assigned once each; {moved}; {} rebalances",
+            "group {} is stable, {} partitions assigned once each; {moved}{}",
             expected.workload.group,
             expected.partitions().count(),
-            rebalances.map_or_else(|| "unknown".to_owned(), |n| n.to_string()),
+            rebalances.map_or_else(String::new, |n| format!("; {n} rebalances")),
         );
         Finding::new(Status::Passed, summary)
             .with("rebalances", rebalances)

@@ -1,6 +1,7 @@
 //! one-controller: every broker, asked by itself, names the same live controller.
 
 use crate::timeline::conditions;
+use crate::timeline::event::Kind;
 use crate::timeline::view::View;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Status};
@@ -55,7 +56,17 @@ impl Check for OneController {
                 service(before)
             )
         };
-        Finding::of(last >= first, summary)
+        if let Some((elected, _)) = evidence.after.controller
+            && elected != after
+        {
+            let summary = format!(
+                "every broker names {}, but ZooKeeper holds {}",
+                service(after),
+                service(elected)
+            );
+            return Finding::of(false, summary);
+        }
+        Finding::of(!went_back(evidence), summary)
             .with("controller", after)
             .with("controller_before", before)
             .with("epoch", last)
@@ -69,6 +80,19 @@ impl Check for OneController {
                     .collect::<Vec<_>>(),
             )
     }
+}
+
+/// Whether an epoch was ever followed by a lower one.
+fn went_back(evidence: &Evidence) -> bool {
+    let epochs: Vec<i32> = evidence
+        .events
+        .iter()
+        .filter_map(|event| match event.kind {
+            Kind::ControllerElected { epoch, .. } => Some(epoch),
+            _ => None,
+        })
+        .collect();
+    !epochs.is_sorted()
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ const WRITE: Duration = Duration::from_millis(250);
 /// How many times [`WRITE`] may pass without a line.
 const HEARTBEAT: u32 = 4;
 /// How long messages in flight may take at the end: message.timeout.ms and a little.
-const FLUSH: Duration = Duration::from_secs(12);
+const FLUSH: Duration = Duration::from_secs(32);
 /// How long a client that can no longer send may take to report what it had in flight.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long to wait when librdkafka's queue is full or it refuses a message.
