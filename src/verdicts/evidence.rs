@@ -162,6 +162,11 @@ impl Evidence {
         Some(Window { from, to })
     }
 
+    /// Whether there was a fault of which nothing shows that it took effect: what was seen during it proves nothing.
+    pub fn unproven(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.effective.is_none())
+    }
+
     /// Milliseconds from one event to a moment since the start.
     pub fn since(&self, place: usize, elapsed_ms: u64) -> u64 {
         elapsed_ms.saturating_sub(self.events[place].elapsed_ms)
