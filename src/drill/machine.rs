@@ -80,7 +80,7 @@ pub enum Ending {
     Untouched(Lacking),
     /// The evidence could not be collected.
     NoEvidence(String),
-    /// A signal ended it; no fault is left in place.
+    /// A signal ended it; no fault is left in place, but for one that was held already and should be left.
     Interrupted,
     /// Something broke.
     Broken {
