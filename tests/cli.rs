@@ -210,11 +210,6 @@ fn an_unknown_fault_is_refused_with_those_there_are() {
 }
 
 #[test]
-fn a_fault_cannot_be_left_in_place_for_a_while() {
-    Machine::new().refuses(2, "fail kafka2 --leave --for 5s", &["cannot be used with"]);
-}
-
-#[test]
 fn what_cannot_be_scaled_is_refused_before_an_engine_is_asked() {
     let machine = Machine::new();
     for (argument, said) in [
