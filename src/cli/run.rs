@@ -6,8 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::lab::Lab;
 use crate::cli::terminal::{Live, Output};
-use crate::drill::audit;
-use crate::drill::runner::Stage;
+use crate::drill::stage::Stage;
 use crate::error::Exit;
 use crate::faults::journal::Journal;
 use crate::observe::Observer;
@@ -15,6 +14,7 @@ use crate::report::Report;
 use crate::state::RunFolder;
 use crate::timeline::event::Kind;
 use crate::timeline::record::Timeline;
+use crate::topology::PRODUCER;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::judge;
 
@@ -46,7 +46,8 @@ impl Run {
             timeline,
             journal: Journal::at(lab.dir.journal()),
             run,
-            audit: audit::Source::of(&lab.topology, &lab.file),
+            ledger_image: lab.file.services[PRODUCER].image.clone(),
+            bootstrap: lab.topology.bootstrap(),
             cancel,
         };
         Ok(Self { stage, observers, live })

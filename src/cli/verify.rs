@@ -36,7 +36,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     phased(&stage.timeline, Phase::Healthy.name(), healthy).await;
     let collected = phased(&stage.timeline, Phase::Audit.name(), async {
         tokio::select! {
-            collected = audit::collect(&stage.audit, stage) => match collected {
+            collected = audit::collect(stage) => match collected {
                 Ok(()) => Outcome::Done,
                 Err(error) => Outcome::Failed(format!("{error:#}")),
             },

@@ -14,13 +14,11 @@ use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use crate::compose::model::ComposeFile;
 use crate::compose::render::LEDGERS;
-use crate::drill::runner::Stage;
+use crate::drill::stage::Stage;
 use crate::engine::LogOptions;
 use crate::kafka::log;
 use crate::timeline::event::Kind;
-use crate::topology::{PRODUCER, Topology};
 use crate::workload::audit::read_log;
 use crate::workload::ledger::history::Ledgers;
 
@@ -33,43 +31,24 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How long reading the whole log may take.
 const READ_WITHIN: Duration = Duration::from_secs(300);
 
-/// Where the evidence of a lab is.
-#[derive(Debug, Clone)]
-pub struct Source {
-    /// The image through which the ledgers' volume is read.
-    pub image: String,
-    /// Brokers, as reached from here.
-    pub bootstrap: String,
-}
-
-impl Source {
-    /// Where a lab's evidence is.
-    pub fn of(topology: &Topology, file: &ComposeFile) -> Self {
-        Self {
-            image: file.services[PRODUCER].image.clone(),
-            bootstrap: topology.bootstrap(),
-        }
-    }
-}
-
 /// Collects ledgers, log and container output into the run's folder.
 ///
 /// # Errors
 /// When the ledgers or the log cannot be read.
-pub async fn collect(source: &Source, stage: &Stage) -> anyhow::Result<()> {
+pub async fn collect(stage: &Stage) -> anyhow::Result<()> {
     let begun = Timestamp::now();
     stage.timeline.emit("khd", Kind::Cut);
-    let before = settled(source, stage, begun).await?;
+    let before = settled(stage, begun).await?;
 
     let partitions: BTreeSet<_> = stage.expected.partitions().collect();
-    let from = log::Source::new(source.bootstrap.clone());
+    let from = log::Source::new(stage.bootstrap.clone());
     let summary = read_log(from, partitions, before.last_offsets(), READ_WITHIN).await?;
     stage
         .run
         .write(stage.run.log_summary(), &serde_json::to_vec(&summary)?)?;
 
     // Read after the log, so that nothing in the log was reserved later than the ledgers tell.
-    for (path, content) in ledger_files(source, stage).await? {
+    for (path, content) in ledger_files(stage).await? {
         let name = path.file_name().unwrap_or_default();
         stage.run.write(stage.run.ledgers().join(name), &content)?;
     }
@@ -78,10 +57,10 @@ pub async fn collect(source: &Source, stage: &Stage) -> anyhow::Result<()> {
 }
 
 /// Waits until every send begun before `cut` is settled, and returns the ledgers as they are then.
-async fn settled(source: &Source, stage: &Stage, cut: Timestamp) -> anyhow::Result<Ledgers> {
+async fn settled(stage: &Stage, cut: Timestamp) -> anyhow::Result<Ledgers> {
     let deadline = Instant::now() + SETTLED_WITHIN;
     loop {
-        let ledgers = parse(ledger_files(source, stage).await?)?;
+        let ledgers = parse(ledger_files(stage).await?)?;
         let now = Timestamp::now().as_millisecond();
         let behind: Vec<&str> = ledgers
             .behind(cut.as_millisecond())
@@ -103,8 +82,11 @@ async fn settled(source: &Source, stage: &Stage, cut: Timestamp) -> anyhow::Resu
     }
 }
 
-async fn ledger_files(source: &Source, stage: &Stage) -> anyhow::Result<Vec<(PathBuf, Bytes)>> {
-    let files = stage.engine.read_volume(&stage.project, LEDGERS, &source.image).await;
+async fn ledger_files(stage: &Stage) -> anyhow::Result<Vec<(PathBuf, Bytes)>> {
+    let files = stage
+        .engine
+        .read_volume(&stage.project, LEDGERS, &stage.ledger_image)
+        .await;
     let files = files.context("cannot collect the ledgers")?;
     Ok(files.into_iter().collect())
 }

@@ -1,43 +1,16 @@
 //! Runs a drill: does what the machine says, phase by phase, and records it.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::drill::audit;
 use crate::drill::machine::{Ending, Machine, Next, Outcome, Phase};
 use crate::drill::plan::Plan;
+use crate::drill::stage::Stage;
 use crate::drill::wait::until;
-use crate::engine::Engine;
-use crate::faults::journal::Journal;
 use crate::faults::target::{self, Target};
-use crate::state::RunFolder;
 use crate::timeline::conditions;
 use crate::timeline::event::Kind;
 use crate::timeline::record::Timeline;
-use crate::topology::Expectation;
-
-/// All that a drill needs besides its plan.
-#[derive(Clone)]
-pub struct Stage {
-    /// The engine that runs the lab.
-    pub engine: Arc<dyn Engine>,
-    /// The Compose project.
-    pub project: String,
-    /// What must be true of the lab.
-    pub expected: Expectation,
-    /// Where events go, and what is known of the lab.
-    pub timeline: Timeline,
-    /// Faults in place.
-    pub journal: Journal,
-    /// The run's folder.
-    pub run: RunFolder,
-    /// How evidence is collected.
-    pub audit: audit::Source,
-    /// Cancelled by a signal.
-    pub cancel: CancellationToken,
-}
 
 /// Runs a drill to its end. The observers must be running.
 pub async fn run(stage: &Stage, plan: &Plan) -> Ending {
@@ -99,7 +72,7 @@ impl Runner<'_> {
             Phase::Audit => {
                 // Without a fault in place there is nothing that an interruption would have to undo.
                 tokio::select! {
-                    collected = audit::collect(&self.stage.audit, self.stage) => settled(collected),
+                    collected = audit::collect(self.stage) => settled(collected),
                     () = self.stage.cancel.cancelled() => Outcome::Interrupted,
                 }
             }

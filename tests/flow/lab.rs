@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use khd::compose::render::{LEDGERS, render};
-use khd::drill::audit;
 use khd::drill::machine::Ending;
 use khd::drill::plan::Plan;
-use khd::drill::runner::{self, Stage};
+use khd::drill::runner;
+use khd::drill::stage::Stage;
 use khd::engine::fake::FakeEngine;
 use khd::engine::{Engine as _, LogLine};
 use khd::faults::{self, journal::Journal};
@@ -87,10 +87,8 @@ impl Lab {
             timeline: Timeline::create(&run.timeline()).unwrap(),
             journal: Journal::at(folder.path().join("labs/khd/faults.json")),
             run,
-            audit: audit::Source {
-                image: file.services["producer"].image.clone(),
-                bootstrap,
-            },
+            ledger_image: file.services["producer"].image.clone(),
+            bootstrap,
             cancel: CancellationToken::new(),
         };
         Self {

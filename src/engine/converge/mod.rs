@@ -1,7 +1,7 @@
 //! How a project becomes what its Compose file says, and how it goes away.
 //!
-//! [`plan`] compares file and engine and decides (pure); [`apply`] carries a plan out, as much at once as the engine
-//! allows; [`down`] removes everything. Each starts from what the engine says there is, so each also works on a lab
+//! [`plan()`] compares file and engine and decides (pure); [`apply()`] carries a plan out, as much at once as the engine
+//! allows; [`down()`] removes everything. Each starts from what the engine says there is, so each also works on a lab
 //! that another khd left half made.
 
 mod apply;

@@ -4,7 +4,7 @@
 //! 1. take the time, and wait until [`Ledgers::behind`](crate::workload::ledger::history::Ledgers::behind) names no
 //!    producer that is alive: every send begun before the cut is then settled;
 //! 2. [`read_log`] takes the end offsets and reads up to them;
-//! 3. read the ledgers (again) with [`LogSummary::taken`] as the time until which is judged, and [`compare`].
+//! 3. read the ledgers (again) with [`LogSummary::taken`] as the time until which is judged, and [`compare()`].
 
 mod compare;
 mod summary;

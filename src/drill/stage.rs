@@ -1,0 +1,34 @@
+//! What a drill plays on: the lab, its engine, and where everything is recorded.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::faults::journal::Journal;
+use crate::state::RunFolder;
+use crate::timeline::record::Timeline;
+use crate::topology::Expectation;
+
+/// All that a drill needs besides its plan.
+#[derive(Clone)]
+pub struct Stage {
+    /// The engine that runs the lab.
+    pub engine: Arc<dyn Engine>,
+    /// The Compose project.
+    pub project: String,
+    /// What must be true of the lab.
+    pub expected: Expectation,
+    /// Where events go, and what is known of the lab.
+    pub timeline: Timeline,
+    /// Faults in place.
+    pub journal: Journal,
+    /// The run's folder.
+    pub run: RunFolder,
+    /// The image through which the ledgers' volume is read.
+    pub ledger_image: String,
+    /// Brokers, as reached from here.
+    pub bootstrap: String,
+    /// Cancelled by a signal.
+    pub cancel: CancellationToken,
+}
