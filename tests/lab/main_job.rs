@@ -71,6 +71,21 @@ fn a_cluster_comes_up_is_scaled_loses_servers_one_by_one_and_keeps_every_acknowl
     lab.run(&["down"], 0).says("is gone");
     assert_eq!(lab.left(), [""; 0]);
     lab.run(&["down"], 0).says("nothing to remove");
+
+    data_outlives_the_lab_only_when_the_settings_say_so(&lab);
+}
+
+fn data_outlives_the_lab_only_when_the_settings_say_so(lab: &Lab) {
+    let settings = "data: keep\nkafka: {servers: 1}\nzookeeper: {servers: 1}\ntopics: {names: [kept], partitions: 2}\n";
+    std::fs::write(lab.folder().join("khd.yaml"), settings).unwrap();
+    lab.run(&["up"], 0);
+    lab.run(&["down"], 0).says("data is kept");
+    assert!(!lab.left().is_empty());
+    // Taken back with the old data: what was acknowledged before is still there.
+    lab.run(&["up"], 0);
+    lab.run(&["verify"], 0);
+    lab.docker(&["compose", "-p", lab.project(), "down", "-v"]);
+    assert_eq!(lab.left(), [""; 0]);
 }
 
 fn stock_tools_see_the_lab(lab: &Lab) {
@@ -116,6 +131,16 @@ fn stock_tools_see_the_lab(lab: &Lab) {
         "zookeeper3",
     ];
     assert_eq!(services, expected);
+
+    let logs = lab.docker(&["compose", "-p", lab.project(), "logs", "--tail", "1", "kafka1"]);
+    assert!(logs.contains("kafka1-1"), "{logs}");
+    for (action, state) in [("stop", "exited"), ("start", "running")] {
+        lab.docker(&["compose", "-p", lab.project(), action, "kafka3"]);
+        assert_eq!(lab.state_of("kafka3"), state);
+    }
+    lab.run(&["restore"], 0)
+        .says("no fault was in place")
+        .says("the lab is whole");
 
     let status = lab.run(&["status", "--json"], 0).json();
     assert_eq!(status["healthy"], true);
