@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::compose::render::LEDGERS;
+use crate::drill::machine::Outcome;
 use crate::drill::stage::Stage;
 use crate::engine::LogOptions;
 use crate::kafka::log;
@@ -28,21 +29,34 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(40);
 const SILENT_AFTER_MS: i64 = 4_000;
 /// Time between two looks at the ledgers.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long keeping what the containers printed may take.
+const LOGS_WITHIN: Duration = Duration::from_secs(30);
 /// How long reading the whole log may take.
 const READ_WITHIN: Duration = Duration::from_secs(300);
 
-/// Collects ledgers, log and container output into the run's folder.
+/// Collects ledgers, log and container output into the run's folder, unless a signal comes first.
 ///
-/// # Errors
-/// When the ledgers or the log cannot be read.
-pub async fn collect(stage: &Stage) -> anyhow::Result<()> {
+/// Fails when the ledgers or the log cannot be read.
+pub async fn collect(stage: &Stage) -> Outcome {
+    match gather(stage).await {
+        Ok(()) if stage.cancel.is_cancelled() => Outcome::Interrupted,
+        Ok(()) => Outcome::Done,
+        Err(error) => Outcome::Failed(format!("{error:#}")),
+    }
+}
+
+/// Ends early, and in order, when a signal comes: reading the ledgers makes a container, which has to be removed again.
+async fn gather(stage: &Stage) -> anyhow::Result<()> {
     let begun = Timestamp::now();
     stage.timeline.emit("khd", Kind::Cut);
     let before = settled(stage, begun).await?;
 
     let partitions: BTreeSet<_> = stage.expected.partitions().collect();
     let from = log::Source::new(stage.bootstrap.clone());
-    let summary = read_log(from, partitions, before.last_offsets(), READ_WITHIN).await?;
+    let summary = tokio::select! {
+        summary = read_log(from, partitions, before.last_offsets(), READ_WITHIN) => summary?,
+        () = stage.cancel.cancelled() => return Ok(()),
+    };
     stage
         .run
         .write(stage.run.log_summary(), &serde_json::to_vec(&summary)?)?;
@@ -52,7 +66,10 @@ pub async fn collect(stage: &Stage) -> anyhow::Result<()> {
         let name = path.file_name().unwrap_or_default();
         stage.run.write(stage.run.ledgers().join(name), &content)?;
     }
-    keep_logs(stage).await;
+    if tokio::time::timeout(LOGS_WITHIN, keep_logs(stage)).await.is_err() {
+        let message = "not all that the containers printed could be kept in time".to_owned();
+        stage.timeline.emit("khd", Kind::Warning { message });
+    }
     Ok(())
 }
 
@@ -67,7 +84,7 @@ async fn settled(stage: &Stage, cut: Timestamp) -> anyhow::Result<Ledgers> {
             .filter(|producer| now - producer.last < SILENT_AFTER_MS)
             .map(|producer| producer.header.producer.as_str())
             .collect();
-        if behind.is_empty() {
+        if behind.is_empty() || stage.cancel.is_cancelled() {
             return Ok(ledgers);
         }
         if Instant::now() >= deadline {

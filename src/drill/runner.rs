@@ -69,13 +69,7 @@ impl Runner<'_> {
             Phase::Hold => self.hold().await,
             Phase::Restore => settled(self.restore().await),
             Phase::Recover => self.recover().await,
-            Phase::Audit => {
-                // Without a fault in place there is nothing that an interruption would have to undo.
-                tokio::select! {
-                    collected = audit::collect(self.stage) => settled(collected),
-                    () = self.stage.cancel.cancelled() => Outcome::Interrupted,
-                }
-            }
+            Phase::Audit => audit::collect(self.stage).await,
         }
     }
 

@@ -107,6 +107,12 @@ impl Lab {
             .to_owned()
     }
 
+    /// How many containers carry the project's label, helpers included.
+    pub fn containers(&self) -> usize {
+        let label = format!("label=com.docker.compose.project={}", self.project);
+        self.docker(&["ps", "-aq", "--filter", &label]).lines().count()
+    }
+
     /// Everything of the project that the engine still has.
     pub fn left(&self) -> Vec<String> {
         let label = format!("label=com.docker.compose.project={}", self.project);
