@@ -13,7 +13,8 @@ use std::time::Duration;
 use fake_broker::{Cluster, FakeBroker, Manner};
 use khd::observe::{self, Observer};
 use khd::settings::Settings;
-use khd::timeline::event::{EffectiveLimits, Event, Kind, SCHEMA};
+use khd::timeline::event::{Event, Kind, SCHEMA};
+use khd::timeline::limits::Limits;
 use khd::timeline::record::Timeline;
 use khd::timeline::view::View;
 use khd::topology::Topology;
@@ -54,11 +55,7 @@ impl Lab {
                 khd: "test".into(),
                 command: "test".into(),
                 expectation: topology.expectation(Duration::from_secs(18)),
-                limits: EffectiveLimits {
-                    gap_ms: 1,
-                    leaders_moved_ms: 1,
-                    progress: 1,
-                },
+                limits: Limits::new(),
             },
         );
         let live = timeline.live();

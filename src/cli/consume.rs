@@ -1,11 +1,13 @@
 //! `khd consume`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::cli::interrupt;
+use crate::cli::lab::parse_duration;
 use crate::error::Exit;
 use crate::kafka::client;
-use crate::settings::Assignment;
+use crate::settings::{Assignment, Commit};
 use crate::workload::consume::{self, Options};
 use crate::workload::logs::{self, Format};
 
@@ -36,6 +38,12 @@ pub struct Args {
     /// Keep the place in the group over a restart
     #[arg(long)]
     static_membership: bool,
+    /// When offsets are committed
+    #[arg(long, value_enum, default_value = "after-processing")]
+    commit: Commit,
+    /// How long each message takes to be processed
+    #[arg(long, value_name = "TIME", default_value = "0", value_parser = parse_duration)]
+    processing_time: Duration,
     /// End after so many messages
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -57,6 +65,8 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         group: args.group,
         assignment: args.assignment,
         static_membership: args.static_membership,
+        commit: args.commit,
+        processing_time: args.processing_time,
         count: args.count,
         ledger: args.ledger,
         properties: args

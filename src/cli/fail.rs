@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::cli::expect::Expect;
 use crate::cli::lab::{Lab, command_line, parse_duration};
 use crate::cli::run::{Run, conclude};
 use crate::cli::terminal::Output;
@@ -27,6 +28,7 @@ Examples:
   khd fail kafka2
   khd fail kafka2 --how kill --for 60s
   khd fail zookeeper1 --json | jq .status
+  khd fail kafka2 --how kill --expect 'gap<20s' --expect 'availability>=0.999'
   khd fail kafka2 --leave      leave it down; khd restore starts it again")]
 pub struct Args {
     /// The service to hit: a broker (kafka2) or a ZooKeeper server (zookeeper1)
@@ -40,6 +42,8 @@ pub struct Args {
     /// Do not start it again after that
     #[arg(long)]
     leave: bool,
+    #[command(flatten)]
+    expect: Expect,
     #[command(flatten)]
     output: Output,
 }
@@ -84,9 +88,15 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         service: args.target.clone(),
         hold: args.hold,
         leave: args.leave,
-        limits: lab.limits(),
+        limits: args.expect.over(lab.limits()),
     };
-    let run = Run::start(&lab, &format!("{}-{}", plan.fault.name(), plan.service), cancel).await?;
+    let run = Run::start(
+        &lab,
+        &format!("{}-{}", plan.fault.name(), plan.service),
+        plan.limits.clone(),
+        cancel,
+    )
+    .await?;
     let ending = runner::run(&run.stage, &plan).await;
     let outcome = match &ending {
         Ending::Judge => "done".to_owned(),

@@ -15,7 +15,8 @@ use crate::observe::{self, Observer};
 use crate::settings::load::Loaded;
 use crate::settings::{Settings, duration};
 use crate::state::{LabDir, StateDir};
-use crate::timeline::event::{EffectiveLimits, Kind, SCHEMA};
+use crate::timeline::event::{Kind, SCHEMA};
+use crate::timeline::limits::{Bound, Limits};
 use crate::timeline::record::Timeline;
 use crate::topology::{Expectation, Topology};
 
@@ -89,21 +90,26 @@ impl Lab {
     }
 
     /// Limits that verdicts are judged by: as set, otherwise derived from the lab.
-    pub fn limits(&self) -> EffectiveLimits {
+    pub fn limits(&self) -> Limits {
         let session = self.settings.session_timeout();
         let limits = &self.settings.limits;
-        let ms = |set: Option<Duration>, beyond: u64| {
-            set.unwrap_or(session + Duration::from_secs(beyond)).as_millis() as u64
+        let time = |set: Option<Duration>, beyond: u64| {
+            let limit = set.unwrap_or(session + Duration::from_secs(beyond));
+            Bound::at_most(limit.as_secs_f64() * 1000.0)
         };
-        EffectiveLimits {
-            gap_ms: ms(limits.gap, 10),
-            leaders_moved_ms: ms(limits.leaders_moved, 5),
-            progress: limits.progress.unwrap_or(1),
-        }
+        let mut all = Limits::from([
+            ("gap".to_owned(), time(limits.gap, 10)),
+            ("leaders-moved".to_owned(), time(limits.leaders_moved, 5)),
+            ("time-to-recover".to_owned(), time(limits.time_to_recover, 10)),
+        ]);
+        let least = |id: &str, limit: Option<f64>| limit.map(|limit| (id.to_owned(), Bound::at_least(limit)));
+        all.extend(least("progress", limits.progress.map(|fewest| fewest as f64)));
+        all.extend(least("availability", limits.availability));
+        all
     }
 
     /// Records the start of a run: what it is about and what must be true.
-    pub fn start(&self, timeline: &Timeline, expected: &Expectation) {
+    pub fn start(&self, timeline: &Timeline, expected: &Expectation, limits: &Limits) {
         timeline.emit(
             "khd",
             Kind::RunStarted {
@@ -111,7 +117,7 @@ impl Lab {
                 khd: env!("CARGO_PKG_VERSION").into(),
                 command: command_line(),
                 expectation: expected.clone(),
-                limits: self.limits(),
+                limits: limits.clone(),
             },
         );
     }

@@ -14,6 +14,7 @@ mod completions;
 mod config;
 mod consume;
 mod down;
+mod expect;
 mod fail;
 mod images;
 mod interrupt;

@@ -49,7 +49,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         tell!("khd had put no fault on {service}; it was started in case it was down");
     }
     let timeline = Timeline::unrecorded();
-    lab.start(&timeline, &expected);
+    lab.start(&timeline, &expected, &lab.limits());
     let _observers = lab.observe(&timeline);
     let whole = |view: &View| {
         let mut lacking = conditions::healthy(view, &expected, None);

@@ -13,6 +13,7 @@ use crate::observe::Observer;
 use crate::report::Report;
 use crate::state::RunFolder;
 use crate::timeline::event::Kind;
+use crate::timeline::limits::Limits;
 use crate::timeline::record::Timeline;
 use crate::topology::PRODUCER;
 use crate::verdicts::evidence::Evidence;
@@ -31,13 +32,13 @@ impl Run {
     ///
     /// # Errors
     /// When there is no lab, or the run's folder cannot be made.
-    pub async fn start(lab: &Lab, what: &str, cancel: CancellationToken) -> anyhow::Result<Self> {
+    pub async fn start(lab: &Lab, what: &str, limits: Limits, cancel: CancellationToken) -> anyhow::Result<Self> {
         let expected = lab.expectation(&lab.project().await?);
         let run = RunFolder::create(lab.state.runs(), &lab.settings.project, what)?;
         run.write("compose.yaml", lab.file.to_yaml()?.as_bytes())?;
         let timeline = Timeline::create(&run.timeline())?;
         let live = Live::show(timeline.live());
-        lab.start(&timeline, &expected);
+        lab.start(&timeline, &expected, &limits);
         let observers = lab.observe(&timeline);
         let stage = Stage {
             engine: lab.engine.clone(),

@@ -29,7 +29,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let lab = Lab::running(settings).await?;
     let expected = lab.expectation(&lab.project().await?);
     let timeline = Timeline::unrecorded();
-    lab.start(&timeline, &expected);
+    lab.start(&timeline, &expected, &lab.limits());
     let _observers = lab.observe(&timeline);
     // A healthy lab shows itself within a second; of another one, what is known after three has to do.
     let _ = until(

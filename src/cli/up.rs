@@ -87,7 +87,7 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
     let deadline = Instant::now() + within;
     let timeline = Timeline::unrecorded();
     let expected = lab.expectation(&lab.project().await?);
-    lab.start(&timeline, &expected);
+    lab.start(&timeline, &expected, &lab.limits());
     let observers = lab.observe(&timeline);
 
     let healthy = |view: &View| conditions::healthy(view, &expected, None);
@@ -227,7 +227,7 @@ async fn last_lines(lab: &Lab, text: &str) -> Option<(String, Vec<String>)> {
 /// Waits until every partition is assigned once again, after containers of clients came or went.
 pub async fn settled(lab: &Lab, expected: &Expectation, cancel: &CancellationToken) -> Outcome {
     let timeline = Timeline::unrecorded();
-    lab.start(&timeline, expected);
+    lab.start(&timeline, expected, &lab.limits());
     let _observers = lab.observe(&timeline);
     let condition = |view: &View| {
         let workload = &expected.workload;

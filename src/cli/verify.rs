@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cli::expect::Expect;
 use crate::cli::lab::{Lab, command_line};
 use crate::cli::run::{Run, conclude};
 use crate::cli::terminal::Output;
@@ -15,8 +16,14 @@ use crate::timeline::conditions;
 
 /// Judge the lab as it stands: is it whole, and is everything acknowledged in the log?
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  khd verify\n  khd verify --json | jq .status")]
+#[command(after_help = "\
+Examples:
+  khd verify
+  khd verify --json | jq .status
+  khd verify --expect 'lost-write>0'    a negative control: fails if nothing was lost")]
 pub struct Args {
+    #[command(flatten)]
+    expect: Expect,
     #[command(flatten)]
     output: Output,
 }
@@ -24,8 +31,9 @@ pub struct Args {
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
+    let limits = args.expect.over(lab.limits());
     let cancel = interrupt::on_signal("ending", "the lab is left as it is")?;
-    let run = Run::start(&lab, "verify", cancel.clone()).await?;
+    let run = Run::start(&lab, "verify", limits, cancel.clone()).await?;
     let stage = &run.stage;
     // What is not healthy by then is for the verdicts to say.
     let healthy = until(stage.timeline.view(), Duration::from_secs(20), &cancel, |view| {

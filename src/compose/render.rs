@@ -9,7 +9,7 @@ use crate::compose::model::{
     Attachment, ComposeFile, Config, ConfigMount, Dependency, Healthcheck, Ipam, IpamPool, Mount, Network, Port,
     Service, Volume,
 };
-use crate::settings::{EachImage, ImageSet, Images, Properties, Settings};
+use crate::settings::{Commit, EachImage, ImageSet, Images, Properties, Settings};
 use crate::topology::{Broker, CONSUMER, HOST_LISTENER_PORT, JMX_PORT, PRODUCER, Topology, ZooKeeper};
 
 /// Image of the brokers, by khd's own recipe.
@@ -226,6 +226,13 @@ fn consumer(settings: &Settings, topology: &Topology, images: &References) -> Se
     ];
     if settings.consumer.static_membership {
         arguments.push("--static-membership".into());
+    }
+    if settings.consumer.commit != Commit::AfterProcessing {
+        arguments.push(flag("commit", settings.consumer.commit.as_str().into()));
+    }
+    if !settings.consumer.processing_time.is_zero() {
+        let time = crate::settings::duration::format(settings.consumer.processing_time);
+        arguments.push(flag("processing-time", time));
     }
     client(CONSUMER, "consume", arguments, workload.consumers, topology, images)
 }

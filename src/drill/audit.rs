@@ -21,6 +21,7 @@ use crate::engine::LogOptions;
 use crate::kafka::log;
 use crate::timeline::event::Kind;
 use crate::workload::audit::read_log;
+use crate::workload::ledger::Scope;
 use crate::workload::ledger::history::Ledgers;
 
 /// How long sends begun before the cut may take to settle: message.timeout.ms (30 s), and the ledgers' own pace.
@@ -116,7 +117,7 @@ fn parse(files: Vec<(PathBuf, Bytes)>) -> anyhow::Result<Ledgers> {
     let named = files
         .into_iter()
         .map(|(path, content)| (path.to_string_lossy().into_owned(), std::io::Cursor::new(content)));
-    Ledgers::read(named, i64::MAX)
+    Ledgers::read(named, Scope::ALL)
 }
 
 /// Keeps what the containers printed since the run began. Evidence for people, which no verdict needs.

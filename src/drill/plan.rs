@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::drill::machine::Phase;
 use crate::faults::Fault;
-use crate::timeline::event::EffectiveLimits;
+use crate::timeline::limits::Limits;
 
 /// One fault on one service, and how long it stays.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct Plan {
     /// Leave it in place at the end.
     pub leave: bool,
     /// Limits that the verdicts are judged by.
-    pub limits: EffectiveLimits,
+    pub limits: Limits,
 }
 
 impl Plan {
@@ -29,7 +29,10 @@ impl Plan {
             Phase::Healthy => Duration::from_secs(20),
             Phase::Effect => self.fault.effect_within(),
             // The group can only settle after the leaders did.
-            Phase::Settle => Duration::from_millis(self.limits.leaders_moved_ms) + Duration::from_secs(30),
+            Phase::Settle => {
+                let moved = self.limits.get("leaders-moved").map_or(0.0, |bound| bound.value);
+                Duration::from_secs_f64(moved / 1000.0) + Duration::from_secs(30)
+            }
             Phase::Recover => Duration::from_secs(120),
             Phase::Inject | Phase::Hold | Phase::Restore | Phase::Audit => Duration::MAX,
         }

@@ -18,6 +18,8 @@ use crate::timeline::event::TopicPartition;
 const ASK: Duration = Duration::from_secs(5);
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long to wait until a log's end is where it should be.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long one wait for a record may take.
 const POLL: Duration = Duration::from_millis(100);
 
@@ -41,6 +43,24 @@ pub struct Record<'a> {
     pub value: &'a [u8],
 }
 
+/// What a reader gets of transactions, in Kafka's own terms (`isolation.level`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// Every record, up to the high watermark.
+    ReadUncommitted,
+    /// Nothing of a transaction that was aborted, and nothing past one that is open.
+    ReadCommitted,
+}
+
+impl Isolation {
+    fn level(self) -> &'static str {
+        match self {
+            Self::ReadUncommitted => "read_uncommitted",
+            Self::ReadCommitted => "read_committed",
+        }
+    }
+}
+
 /// Where to read, and with which client properties.
 #[derive(Debug, Clone)]
 pub struct Source {
@@ -59,7 +79,7 @@ impl Source {
         }
     }
 
-    fn consumer(&self) -> anyhow::Result<BaseConsumer<Quiet>> {
+    fn consumer(&self, isolation: Isolation) -> anyhow::Result<BaseConsumer<Quiet>> {
         let id = format!("khd-audit-{}", std::process::id());
         let mut config = client::config(&self.brokers, &id);
         config
@@ -69,7 +89,7 @@ impl Source {
             .set("enable.auto.offset.store", "false")
             // Where retention overtakes the reader, it goes on where the log begins then.
             .set("auto.offset.reset", "earliest")
-            .set("isolation.level", "read_uncommitted")
+            .set("isolation.level", isolation.level())
             .set("enable.partition.eof", "true")
             .set("check.crcs", "true");
         client::overlay(&mut config, &self.properties);
@@ -86,7 +106,7 @@ pub fn extents(
     partitions: &BTreeSet<TopicPartition>,
     deadline: Instant,
 ) -> anyhow::Result<BTreeMap<TopicPartition, Extent>> {
-    let consumer = source.consumer()?;
+    let consumer = source.consumer(Isolation::ReadUncommitted)?;
     let extents = extents_by(&consumer, partitions, deadline);
     close(consumer);
     extents
@@ -128,8 +148,8 @@ pub fn extents_past(
     past: &BTreeMap<TopicPartition, i64>,
     deadline: Instant,
 ) -> anyhow::Result<BTreeMap<TopicPartition, Extent>> {
-    let patience = (Instant::now() + Duration::from_secs(5)).min(deadline);
-    let consumer = source.consumer()?;
+    let patience = (Instant::now() + PATIENCE).min(deadline);
+    let consumer = source.consumer(Isolation::ReadUncommitted)?;
     let extents = loop {
         let extents = extents_by(&consumer, partitions, deadline);
         let behind = |extents: &BTreeMap<TopicPartition, Extent>| {
@@ -154,6 +174,7 @@ pub fn read(
     source: &Source,
     topic: &str,
     extents: &BTreeMap<i32, Extent>,
+    isolation: Isolation,
     deadline: Instant,
     mut on_record: impl FnMut(Record<'_>),
 ) -> anyhow::Result<BTreeMap<i32, i64>> {
@@ -169,12 +190,13 @@ pub fn read(
     if open.is_empty() {
         return Ok(read);
     }
-    let consumer = source.consumer()?;
+    let consumer = source.consumer(isolation)?;
     let mut assignment = TopicPartitionList::new();
     for partition in &open {
         assignment.add_partition_offset(topic, *partition, Offset::Offset(extents[partition].begin))?;
     }
     consumer.assign(&assignment)?;
+    let patience = (Instant::now() + PATIENCE).min(deadline);
     while !open.is_empty() && Instant::now() < deadline {
         match consumer.poll(POLL) {
             Some(Ok(message)) => {
@@ -194,14 +216,24 @@ pub fn read(
             }
             // The log's last offsets may hold no record (markers of transactions, compacted records). But a leader
             // that was just elected may not know its whole log for a moment: then its end is not yet the end.
+            // For read_committed it stays before the end while a transaction is open.
             Some(Err(KafkaError::PartitionEOF(partition))) if open.contains(&partition) => {
                 let end = extents[&partition].end;
-                if consumer
+                let told = consumer
                     .fetch_watermarks(topic, partition, ASK)
-                    .is_ok_and(|(_, high)| high >= end)
-                {
-                    read.insert(partition, end);
-                    open.remove(&partition);
+                    .map(|(_, stable)| stable);
+                let over = isolation == Isolation::ReadCommitted && Instant::now() >= patience;
+                match told {
+                    Ok(stable) if stable >= end || over => {
+                        read.insert(partition, stable.min(end));
+                        open.remove(&partition);
+                    }
+                    // The end of a partition is told once. Going back to it has it told again.
+                    _ => {
+                        let at = read.get(&partition).copied().unwrap_or_default();
+                        consumer.seek(topic, partition, Offset::Offset(at), ASK)?;
+                        std::thread::sleep(PAUSE);
+                    }
                 }
             }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {

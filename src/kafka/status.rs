@@ -1,5 +1,5 @@
-//! What librdkafka knows and rust-rdkafka's safe API does not tell: a message's persistence and broker, and
-//! a member's id and generation. All of khd's calls into C are here.
+//! What librdkafka knows and rust-rdkafka's safe API does not tell: a message's persistence, broker and
+//! latency, and a member's id and generation. All of khd's calls into C are here.
 
 use std::ffi::CStr;
 
@@ -38,6 +38,13 @@ pub fn broker(message: &BorrowedMessage<'_>) -> Option<i32> {
     // SAFETY: as in `persistence`.
     let id = unsafe { bindings::rd_kafka_message_broker_id(message.ptr()) };
     (id >= 0).then_some(id)
+}
+
+/// How long the message of a delivery report took, from the call that sent it, in microseconds; `None` where unknown.
+pub fn latency(message: &BorrowedMessage<'_>) -> Option<u64> {
+    // SAFETY: as in `persistence`.
+    let micros = unsafe { bindings::rd_kafka_message_latency(message.ptr()) };
+    u64::try_from(micros).ok()
 }
 
 /// A consumer's place in its group.

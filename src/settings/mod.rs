@@ -202,9 +202,34 @@ pub struct Consumer {
     pub assignment: Assignment,
     /// Whether members keep their place in the group over a restart (`group.instance.id`).
     pub static_membership: bool,
+    /// When members commit what they were given.
+    pub commit: Commit,
+    /// How long a member takes to process a message.
+    #[serde(with = "duration")]
+    pub processing_time: Duration,
     /// librdkafka properties by their own names, put over khd's.
     #[serde(deserialize_with = "scalar::properties")]
     pub properties: Properties,
+}
+
+/// When a member commits the offsets of what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Commit {
+    /// Once it is processed: a member that dies is followed by one that gets some of it again, and nothing is skipped.
+    AfterProcessing,
+    /// Before it is processed: a member that dies takes what it had committed with it.
+    BeforeProcessing,
+}
+
+impl Commit {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::AfterProcessing => "after-processing",
+            Self::BeforeProcessing => "before-processing",
+        }
+    }
 }
 
 /// The group's assignment strategy.
@@ -228,7 +253,7 @@ impl Assignment {
 }
 
 /// Limits that verdicts are judged by. Each has a default that follows from the lab.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
     /// Longest time without an acknowledgement or a delivery on a partition;
@@ -240,6 +265,12 @@ pub struct Limits {
     pub leaders_moved: Option<Duration>,
     /// Fewest acknowledgements, and fewest deliveries, while the fault is in place; by default 1.
     pub progress: Option<u64>,
+    /// Longest time from a send that got no acknowledgement to the next that did, on a partition;
+    /// by default `zookeeper.session.timeout.ms` + 10 s.
+    #[serde(with = "duration::option")]
+    pub time_to_recover: Option<Duration>,
+    /// Least share of sends that are acknowledged, from 0 to 1; by default 0.99.
+    pub availability: Option<f64>,
 }
 
 impl Default for Settings {
@@ -288,6 +319,8 @@ impl Default for Settings {
                 group: "test".into(),
                 assignment: Assignment::Cooperative,
                 static_membership: false,
+                commit: Commit::AfterProcessing,
+                processing_time: Duration::ZERO,
                 properties: Properties::new(),
             },
             limits: Limits::default(),

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::timeline::limits::Limits;
 use crate::topology::Expectation;
 
 /// Version of the timeline's format; readers refuse what they do not know.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Something that happened, when, and who says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ pub enum Kind {
         /// What must be true of the lab.
         expectation: Expectation,
         /// Limits that the verdicts are judged by.
-        limits: EffectiveLimits,
+        limits: Limits,
     },
     /// A phase began.
     PhaseStarted {
@@ -187,16 +188,4 @@ pub struct Member {
     pub host: String,
     /// Partitions assigned to it, by topic.
     pub assigned: BTreeMap<String, BTreeSet<i32>>,
-}
-
-/// Limits as they hold for one run: set by the user, or derived from the lab.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct EffectiveLimits {
-    /// Longest gap, in milliseconds.
-    pub gap_ms: u64,
-    /// Longest time until no partition is led by the stopped broker, in milliseconds.
-    pub leaders_moved_ms: u64,
-    /// Fewest acknowledgements and deliveries while the fault is in place.
-    pub progress: u64,
 }

@@ -6,5 +6,6 @@
 
 pub mod conditions;
 pub mod event;
+pub mod limits;
 pub mod record;
 pub mod view;

@@ -131,7 +131,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Event>> {
 mod tests {
     use super::*;
     use crate::settings::Settings;
-    use crate::timeline::event::EffectiveLimits;
+    use crate::timeline::limits::Limits;
     use crate::topology::Topology;
 
     fn started() -> Kind {
@@ -140,11 +140,7 @@ mod tests {
             khd: "test".into(),
             command: "khd verify".into(),
             expectation: Topology::of(&Settings::default()).expectation(Duration::from_secs(18)),
-            limits: EffectiveLimits {
-                gap_ms: 1,
-                leaders_moved_ms: 1,
-                progress: 1,
-            },
+            limits: Limits::new(),
         }
     }
 

@@ -7,11 +7,14 @@ use anyhow::Context as _;
 
 use crate::state::RunFolder;
 use crate::timeline::conditions::Lacking;
-use crate::timeline::event::{EffectiveLimits, Event, Kind};
+use crate::timeline::event::{Event, Kind};
+use crate::timeline::limits::Limits;
 use crate::timeline::record;
 use crate::timeline::view::View;
 use crate::topology::Expectation;
-use crate::workload::audit::LogSummary;
+use crate::verdicts::messages::Messages;
+use crate::workload::audit::{self, LogSummary};
+use crate::workload::ledger::Scope;
 use crate::workload::ledger::history::Ledgers;
 use crate::workload::spans::Window;
 
@@ -23,7 +26,7 @@ pub struct Evidence {
     /// What must be true of the lab.
     pub expected: Expectation,
     /// Limits that it is judged by.
-    pub limits: EffectiveLimits,
+    pub limits: Limits,
     /// The fault, if the run had one.
     pub fault: Option<FaultTimes>,
     /// What was known just before the fault was injected; without a fault, at the end.
@@ -34,10 +37,8 @@ pub struct Evidence {
     pub after: View,
     /// The cut, in milliseconds since the Unix epoch: sends begun before it are settled.
     pub cut: Option<i64>,
-    /// What producers were told and what members delivered, if it could be collected.
-    pub ledgers: Option<Ledgers>,
-    /// What the log holds, if it could be read.
-    pub log: Option<LogSummary>,
+    /// What producers were told, what members delivered, and what the log holds, if that could be collected.
+    pub messages: Option<Messages>,
 }
 
 /// When a fault was in place. Events are given by their place in [`Evidence::events`].
@@ -63,23 +64,28 @@ impl Evidence {
     /// checks that need it say so.
     pub fn load(run: &RunFolder) -> anyhow::Result<Self> {
         let events = record::read(&run.timeline())?;
-        let log: Option<LogSummary> = match File::open(run.log_summary()) {
-            Ok(file) => Some(
-                serde_json::from_reader(BufReader::new(file))
-                    .with_context(|| format!("cannot read {}", run.log_summary().display()))?,
-            ),
-            Err(_) => None,
+        let path = run.log_summary();
+        let messages = match File::open(&path) {
+            Ok(file) => {
+                let log = read_log(file).with_context(|| format!("cannot read {}", path.display()))?;
+                let scope = Scope {
+                    since: events.first().map_or(i64::MIN, wall_ms),
+                    // What was acknowledged after the end offsets were taken need not be in the log that was read.
+                    until: log.taken,
+                };
+                Some(Messages::of_run(read_ledgers(run, scope)?, log))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
         };
-        // Acknowledgements that came after the end offsets were taken are not in the log that was read.
-        let ledgers = log.as_ref().map(|log| read_ledgers(run, log.taken)).transpose()?;
-        Self::new(events, ledgers, log)
+        Self::new(events, messages)
     }
 
     /// Puts evidence together.
     ///
     /// # Errors
     /// When the events do not begin with the start of a run.
-    pub fn new(events: Vec<Event>, ledgers: Option<Ledgers>, log: Option<LogSummary>) -> anyhow::Result<Self> {
+    pub fn new(events: Vec<Event>, messages: Option<Messages>) -> anyhow::Result<Self> {
         let Some(Kind::RunStarted {
             expectation, limits, ..
         }) = events.first().map(|event| &event.kind)
@@ -115,9 +121,13 @@ impl Evidence {
             expected,
             limits,
             fault,
-            ledgers,
-            log,
+            messages,
         })
+    }
+
+    /// What producers were told and what members delivered, if it could be collected.
+    pub fn ledgers(&self) -> Option<&Ledgers> {
+        self.messages.as_ref().map(|messages| &messages.ledgers)
     }
 
     /// Milliseconds since the start from which a condition held on end, between two events.
@@ -202,7 +212,18 @@ fn fault_times(events: &[Event]) -> Option<FaultTimes> {
     times
 }
 
-fn read_ledgers(run: &RunFolder, until: i64) -> anyhow::Result<Ledgers> {
+fn read_log(file: File) -> anyhow::Result<LogSummary> {
+    let log: LogSummary = serde_json::from_reader(BufReader::new(file))?;
+    anyhow::ensure!(
+        log.schema == audit::SCHEMA,
+        "it has schema {}; this khd reads schema {}",
+        log.schema,
+        audit::SCHEMA
+    );
+    Ok(log)
+}
+
+fn read_ledgers(run: &RunFolder, scope: Scope) -> anyhow::Result<Ledgers> {
     let folder = run.ledgers();
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
@@ -211,5 +232,5 @@ fn read_ledgers(run: &RunFolder, until: i64) -> anyhow::Result<Ledgers> {
         let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         files.push((name, BufReader::new(file)));
     }
-    Ledgers::read(files, until)
+    Ledgers::read(files, scope)
 }

@@ -1,16 +1,21 @@
 //! Judging a run from its files alone.
 //!
 //! [`evidence`] loads a run's folder; each file in [`checks`] is one [`Check`], self-describing and pure; [`judge`]
-//! runs the registry. To add a check, write its file and add it to [`checks::ALL`].
+//! runs the registry. Checks of messages judge [`messages`], which come from a run or from anyone's
+//! [history](crate::history). To add a check, write its file and add it to [`checks::ALL`].
 
 pub mod checks;
 pub mod evidence;
+pub mod expect;
+pub mod messages;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Exit;
+use crate::timeline::limits::Bound;
 use crate::verdicts::evidence::Evidence;
+use crate::verdicts::messages::{Found, Messages};
 
 /// One judge: it reads the evidence and gives a verdict.
 pub trait Check: Sync {
@@ -23,8 +28,30 @@ pub trait Check: Sync {
     /// Where its definition comes from.
     fn source(&self) -> &'static str;
 
+    /// What it measures, where it measures one value: a limit can be put on that.
+    fn measure(&self) -> Option<Measure> {
+        None
+    }
+
     /// Judges. The same evidence always gives the same finding.
     fn judge(&self, evidence: &Evidence) -> Finding;
+}
+
+/// A judge of messages: of a run's, or of a history that anyone wrote.
+pub trait MessageCheck: Check {
+    /// Finds the anomalies that it is about.
+    fn find(&self, messages: &Messages) -> Found;
+}
+
+/// What the one value is that a check measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// A time, in milliseconds.
+    Time,
+    /// A number of messages, or of whatever else is counted.
+    Count,
+    /// A share, from 0 to 1.
+    Share,
 }
 
 /// How a verdict turned out, the worst last, so that the greatest of several is the worst.
@@ -92,6 +119,30 @@ impl Finding {
     /// Passed or failed.
     pub fn of(passed: bool, summary: impl Into<String>) -> Self {
         Self::new(if passed { Status::Passed } else { Status::Failed }, summary)
+    }
+
+    /// Passed or failed, by whether a measured value keeps its limit: the run's, or else `default`, or else any.
+    ///
+    /// The limit is shown where it is not the one that everybody expects (no anomaly at all).
+    pub fn measured(
+        check: &dyn Check,
+        evidence: &Evidence,
+        default: Option<Bound>,
+        value: f64,
+        summary: impl Into<String>,
+    ) -> Self {
+        let set = evidence.limits.get(check.id()).copied();
+        let told = set.zip(check.measure());
+        let mut summary = summary.into();
+        if let Some((bound, measure)) = told {
+            summary = format!("{summary} (limit {} {})", bound.op, measure.told(bound.value));
+        }
+        let holds = set.or(default).is_none_or(|bound| bound.holds(value));
+        let finding = Self::of(holds, summary).with("value", value);
+        match told {
+            Some((bound, _)) => finding.with("limit_op", bound.op.sign()).with("limit", bound.value),
+            None => finding,
+        }
     }
 
     /// Does not apply to this run.

@@ -5,10 +5,12 @@
 
 pub mod audit;
 pub mod consume;
+pub mod latency;
 pub mod ledger;
 mod limit;
 pub mod logs;
 pub mod message;
+pub mod placements;
 pub mod produce;
 pub mod ranges;
 pub mod spans;

@@ -15,7 +15,8 @@ use khd::faults::{self, journal::Journal};
 use khd::observe::{self, Observer};
 use khd::settings::Settings;
 use khd::state::RunFolder;
-use khd::timeline::event::{EffectiveLimits, Event, Kind, SCHEMA};
+use khd::timeline::event::{Event, Kind, SCHEMA};
+use khd::timeline::limits::{Bound, Limits};
 use khd::timeline::record::{self, Timeline};
 use khd::topology::Topology;
 use tempfile::TempDir;
@@ -44,7 +45,7 @@ pub fn nowhere() -> String {
 pub struct Lab {
     pub engine: Arc<FakeEngine>,
     pub stage: Stage,
-    pub limits: EffectiveLimits,
+    pub limits: Limits,
     tasks: JoinSet<()>,
     observer: Option<Observer>,
     folder: TempDir,
@@ -75,11 +76,10 @@ impl Lab {
 
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::create(&folder.path().join("runs"), PROJECT, "drill").unwrap();
-        let limits = EffectiveLimits {
-            gap_ms: 28_000,
-            leaders_moved_ms: 23_000,
-            progress: 1,
-        };
+        let limits = Limits::from([
+            ("gap".to_owned(), Bound::at_most(28_000.0)),
+            ("leaders-moved".to_owned(), Bound::at_most(23_000.0)),
+        ]);
         let stage = Stage {
             engine: engine.clone(),
             project: PROJECT.into(),

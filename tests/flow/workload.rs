@@ -7,7 +7,7 @@ use std::time::Duration;
 use khd::compose::render::LEDGERS;
 use khd::engine::fake::FakeEngine;
 use khd::workload::ledger::history::{Ledgers, overall};
-use khd::workload::ledger::{Acked, Line, ProducerHeader, Reserved, SCHEMA, Settled};
+use khd::workload::ledger::{Line, ProducerHeader, Reserved, SCHEMA, Scope, Settled};
 use khd::workload::message::now_ms;
 use khd::workload::{consume, produce};
 use rdkafka::mocking::MockCluster;
@@ -58,11 +58,7 @@ pub fn boasting(name: &str, ledger: Vec<u8>) -> Vec<u8> {
     let claimed = Settled {
         topic: topic.clone(),
         partition,
-        acked: vec![Acked {
-            sequence: 1_000_000,
-            count: 3,
-            offset: 0,
-        }],
+        acked: vec![(1_000_000, 3, -1).into()],
         ..Settled::default()
     };
     let until = 1_000_003;
@@ -197,7 +193,7 @@ fn runs(folder: &Path) -> bool {
     let files = files(folder)
         .into_iter()
         .map(|(name, content)| (name, std::io::Cursor::new(content)));
-    let ledgers = Ledgers::read(files, i64::MAX).unwrap();
+    let ledgers = Ledgers::read(files, Scope::ALL).unwrap();
     let (acks, deliveries) = (ledgers.acks(), ledgers.deliveries());
     let partitions = TOPICS.len() * PARTITIONS as usize;
     acks.len() == partitions && deliveries.len() == partitions && overall(&deliveries).count() > 50

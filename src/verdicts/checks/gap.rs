@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::timeline::event::TopicPartition;
 use crate::verdicts::checks::readable;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Status};
+use crate::verdicts::{Check, Finding, Measure, Status};
 use crate::workload::ledger::history::overall;
 use crate::workload::spans::{Activity, Window};
 
@@ -27,18 +27,21 @@ impl Check for LongestGap {
         "redpanda-data/chaos: the longest time between two successes of the same kind"
     }
 
+    fn measure(&self) -> Option<Measure> {
+        Some(Measure::Time)
+    }
+
     fn judge(&self, evidence: &Evidence) -> Finding {
         let Some(window) = evidence.fault_window() else {
             return Finding::skipped("no fault was injected");
         };
-        let Some(ledgers) = &evidence.ledgers else {
+        let Some(ledgers) = evidence.ledgers() else {
             return Finding::new(Status::NoData, "the ledgers could not be collected");
         };
         let workload = &evidence.expected.workload;
         if workload.producers == 0 {
             return Finding::skipped("the lab has no producers");
         }
-        let limit = evidence.limits.gap_ms;
         let mut worst = 0;
         let mut measured = serde_json::Map::new();
         let mut words = Vec::new();
@@ -66,15 +69,13 @@ impl Check for LongestGap {
                 kind.into(),
                 json!({
                     "longest_ms": length, "partition": partition, "overall_ms": everywhere, "partitions_ms": gaps,
+                    "by_leader_ms": by_leader(evidence, &gaps),
                 }),
             );
         }
-        let mut finding = Finding::of(
-            worst <= limit,
-            format!("{} (limit {})", words.join("; "), readable(limit)),
-        );
-        finding.measured = measured;
-        finding.with("limit_ms", limit)
+        let mut finding = Finding::measured(self, evidence, None, worst as f64, words.join("; "));
+        finding.measured.extend(measured);
+        finding
     }
 }
 
@@ -88,6 +89,21 @@ fn gaps(evidence: &Evidence, activities: &BTreeMap<TopicPartition, Activity>, wi
             (format!("{}/{}", partition.0, partition.1), length_of(activity, window))
         })
         .collect()
+}
+
+/// The longest gap of the partitions that each broker led when the fault was injected.
+fn by_leader(evidence: &Evidence, gaps: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let mut longest = BTreeMap::new();
+    for partition in evidence.expected.partitions() {
+        let leader = evidence.before.told(&partition).map_or(-1, |fact| fact.leader);
+        let gap = gaps
+            .get(&format!("{}/{}", partition.0, partition.1))
+            .copied()
+            .unwrap_or(0);
+        let held = longest.entry(evidence.expected.broker_service(leader)).or_insert(gap);
+        *held = gap.max(*held);
+    }
+    longest
 }
 
 /// Gaps that are too short to be recorded count as 0.
@@ -108,6 +124,7 @@ fn told(length: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::limits::Bound;
     use crate::verdicts::checks::testing::Drill;
 
     #[test]
@@ -117,10 +134,16 @@ mod tests {
         let bad = LongestGap.judge(
             &Drill::good()
                 .nothing_acknowledged_during_the_fault()
-                .gap_limit(5_000)
+                .limit("gap", Bound::at_most(5_000.0))
                 .evidence(),
         );
         assert_eq!(bad.status, Status::Failed, "{}", bad.summary);
         assert!(bad.measured["acknowledgement"]["longest_ms"].as_u64().unwrap() > 5_000);
+        assert!(
+            bad.measured["acknowledgement"]["by_leader_ms"]["kafka2"]
+                .as_u64()
+                .unwrap()
+                > 5_000
+        );
     }
 }

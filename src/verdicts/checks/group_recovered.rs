@@ -85,7 +85,7 @@ impl Check for GroupRecovered {
 /// each of its assignments counts.
 fn rebalances(evidence: &Evidence) -> Option<usize> {
     let window = evidence.fault_window()?;
-    let ledgers = evidence.ledgers.as_ref()?;
+    let ledgers = evidence.ledgers()?;
     let mut generations = BTreeSet::new();
     for consumer in &ledgers.consumers {
         for rebalance in &consumer.rebalances {

@@ -3,7 +3,7 @@
 use crate::timeline::conditions;
 use crate::verdicts::checks::readable;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Status};
+use crate::verdicts::{Check, Finding, Measure, Status};
 
 /// Every ISR is full.
 pub struct IsrRestored;
@@ -19,6 +19,10 @@ impl Check for IsrRestored {
 
     fn source(&self) -> &'static str {
         "Kafka: under-replicated partitions are 0 in a healthy cluster"
+    }
+
+    fn measure(&self) -> Option<Measure> {
+        Some(Measure::Time)
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
@@ -46,7 +50,7 @@ impl Check for IsrRestored {
                     "all {count} partitions had every replica in sync {} after the restart",
                     readable(took)
                 );
-                Finding::new(Status::Passed, summary)
+                Finding::measured(self, evidence, None, took as f64, summary)
                     .with("partitions", count)
                     .with("restored_after_ms", took)
             }

@@ -3,7 +3,7 @@
 use crate::timeline::conditions;
 use crate::verdicts::checks::readable;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Status};
+use crate::verdicts::{Check, Finding, Measure, Status};
 
 /// Every ISR shrank to exactly the survivors.
 pub struct IsrShrunk;
@@ -19,6 +19,10 @@ impl Check for IsrShrunk {
 
     fn source(&self) -> &'static str {
         "Kafka: the ISR holds the replicas that are alive and caught up"
+    }
+
+    fn measure(&self) -> Option<Measure> {
+        Some(Measure::Time)
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
@@ -37,11 +41,8 @@ impl Check for IsrShrunk {
         match shrunk {
             Ok(at) => {
                 let took = evidence.since(fault.injected, at);
-                Finding::new(
-                    Status::Passed,
-                    format!("every ISR was just the survivors after {}", readable(took)),
-                )
-                .with("shrunk_after_ms", took)
+                let summary = format!("every ISR was just the survivors after {}", readable(took));
+                Finding::measured(self, evidence, None, took as f64, summary).with("shrunk_after_ms", took)
             }
             Err(lacking) => Finding::of(false, format!("not the survivors: {}", lacking.join("; "))),
         }

@@ -3,7 +3,7 @@
 use crate::timeline::conditions;
 use crate::verdicts::checks::readable;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Status};
+use crate::verdicts::{Check, Finding, Measure, Status};
 
 /// Leadership left the target of the fault in time, and every partition found another leader.
 pub struct LeadersMoved;
@@ -21,6 +21,10 @@ impl Check for LeadersMoved {
         "Kafka: a dead broker counts as alive for at most zookeeper.session.timeout.ms"
     }
 
+    fn measure(&self) -> Option<Measure> {
+        Some(Measure::Time)
+    }
+
     fn judge(&self, evidence: &Evidence) -> Finding {
         let Some(fault) = &evidence.fault else {
             return Finding::skipped("no fault was injected");
@@ -31,32 +35,24 @@ impl Check for LeadersMoved {
         if fault.effective.is_none() {
             return Finding::new(Status::Unknown, "the fault was not proven, so nothing had to move");
         }
-        let limit = evidence.limits.leaders_moved_ms;
         let moved = evidence.held_since(fault.injected + 1, fault.undone, |view| {
             conditions::led_by_survivors(view, &evidence.expected, Some(&fault.target))
         });
-        let finding = match moved {
+        match moved {
             Ok(at) => {
                 let took = evidence.since(fault.injected, at);
-                Finding::of(
-                    took <= limit,
-                    format!(
-                        "every partition was led by another broker after {} (limit {})",
-                        readable(took),
-                        readable(limit)
-                    ),
-                )
-                .with("moved_after_ms", took)
+                let summary = format!("every partition was led by another broker after {}", readable(took));
+                Finding::measured(self, evidence, None, took as f64, summary).with("moved_after_ms", took)
             }
             Err(lacking) => Finding::of(false, format!("leaders had not moved: {}", lacking.join("; "))),
-        };
-        finding.with("limit_ms", limit)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::limits::Bound;
     use crate::verdicts::checks::testing::Drill;
 
     #[test]
@@ -70,7 +66,7 @@ mod tests {
         );
         assert_eq!(
             LeadersMoved
-                .judge(&Drill::good().leaders_moved_limit(1_000).evidence())
+                .judge(&Drill::good().limit("leaders-moved", Bound::at_most(1_000.0)).evidence())
                 .status,
             Status::Failed
         );

@@ -1,10 +1,9 @@
 //! lost-write: acknowledged, and absent from the log although the log was read past where it should be.
 
-use serde_json::json;
-
+use crate::timeline::limits::Bound;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Status};
-use crate::workload::audit::compare;
+use crate::verdicts::messages::{Anomaly, Found, Messages};
+use crate::verdicts::{Check, Finding, Measure, MessageCheck, Status};
 
 /// Everything that was acknowledged is in the log.
 pub struct LostWrite;
@@ -22,57 +21,148 @@ impl Check for LostWrite {
         "Jepsen, Kafka workload: acknowledged, and absent from a log that was read past it"
     }
 
+    fn measure(&self) -> Option<Measure> {
+        Some(Measure::Count)
+    }
+
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let (Some(ledgers), Some(log)) = (&evidence.ledgers, &evidence.log) else {
+        let Some(messages) = &evidence.messages else {
             return Finding::new(Status::NoData, "the log or the ledgers could not be read");
         };
-        let compared = compare(ledgers, log);
-        let acknowledged: u64 = compared.iter().map(|part| part.acked).sum();
-        let lost: u64 = compared.iter().map(|part| part.lost.count()).sum();
-        let unseen: u64 = compared.iter().map(|part| part.unseen.count()).sum();
-        let unknown: u64 = compared.iter().map(|part| part.unknown).sum();
-        let records: u64 = log.partitions.iter().map(|part| part.records).sum();
+        let tally = Tally::of(messages);
+        let acknowledged = tally.acknowledged;
         if acknowledged == 0 {
-            return match ledgers.producers.is_empty() {
+            return match messages.ledgers.producers.is_empty() {
                 true => Finding::skipped("no producer ever ran in this lab"),
                 false => Finding::new(Status::NoData, "nothing was acknowledged, so nothing could be lost"),
             };
         }
-        let finding = if lost > 0 {
-            let worst = compared
-                .iter()
-                .filter(|part| !part.lost.is_empty())
-                .max_by_key(|part| part.lost.count());
-            let place = worst.map_or_else(String::new, |part| {
-                format!(", {} of them on {}/{}", part.lost.count(), part.topic, part.partition)
-            });
-            Finding::of(
-                false,
-                format!("{lost} of {acknowledged} acknowledged messages are not in the log{place}"),
+        let found = self.find(messages);
+        let (lost, vanished) = (found.count, vanished(messages));
+        let summary = if lost > 0 {
+            format!(
+                "{lost} of {acknowledged} acknowledged messages are not in the log{}",
+                tally.worst
             )
-        } else if unseen > 0 {
-            let summary =
-                format!("{unseen} of {acknowledged} acknowledged messages lie where the log could not be read");
-            Finding::new(Status::Unknown, summary)
+        } else if vanished > 0 {
+            format!("{vanished} records that were delivered are no longer in the log")
+        } else if tally.unseen > 0 {
+            format!(
+                "{} of {acknowledged} acknowledged messages lie where the log was not read",
+                tally.unseen
+            )
+        } else if tally.hidden > 0 {
+            format!(
+                "{} of {acknowledged} acknowledged messages are hidden from read_committed, behind or in a transaction",
+                tally.hidden
+            )
         } else {
-            let summary =
-                format!("all {acknowledged} acknowledged messages are among the {records} records of the log");
-            Finding::new(Status::Passed, summary)
+            format!(
+                "all {acknowledged} acknowledged messages are among the {} records of the log",
+                tally.records
+            )
         };
-        let examples: Vec<_> = compared
-            .iter()
-            .filter(|part| !part.lost.is_empty())
-            .map(|part| json!({"topic": part.topic, "partition": part.partition, "producer": part.producer, "lost": part.lost}))
-            .take(10)
-            .collect();
+        let none = Some(Bound::at_most(0.0));
+        let mut finding = Finding::measured(self, evidence, none, lost as f64, summary);
+        if finding.status == Status::Passed && lost == 0 && vanished > 0 {
+            finding.status = Status::Failed;
+        }
+        if finding.status == Status::Passed && lost == 0 && tally.unseen + tally.hidden > 0 {
+            finding.status = Status::Unknown;
+        }
         finding
             .with("acknowledged", acknowledged)
             .with("lost", lost)
-            .with("unseen", unseen)
-            .with("unknown", unknown)
-            .with("records", records)
-            .with("examples", examples)
+            .with("vanished", vanished)
+            .with("unseen", tally.unseen)
+            .with("hidden", tally.hidden)
+            .with("deleted", tally.deleted)
+            .with("unknown", tally.unknown)
+            .with("records", tally.records)
+            .with("examples", serde_json::json!(found.anomalies))
     }
+}
+
+impl MessageCheck for LostWrite {
+    fn find(&self, messages: &Messages) -> Found {
+        let mut found = Found::none(messages);
+        for pair in messages.pairs() {
+            for range in pair.missing().lost.iter() {
+                found.add_each(range, |sequence| {
+                    let anomaly = Anomaly::at(&pair.partition)
+                        .with("value", messages.value(&pair.partition, pair.producer, sequence));
+                    let offset = pair.sends.placed.offset_of(sequence);
+                    match offset.or_else(|| pair.polled.offset_of(sequence)) {
+                        Some(offset) => anomaly.with("offset", offset),
+                        None => anomaly,
+                    }
+                });
+            }
+        }
+        found
+    }
+}
+
+/// What became of all messages, in numbers.
+#[derive(Debug, Default)]
+struct Tally {
+    acknowledged: u64,
+    unseen: u64,
+    // Acknowledged, in the log, and not for readers of committed records.
+    hidden: u64,
+    deleted: u64,
+    unknown: u64,
+    records: u64,
+    // Where most were lost, in words.
+    worst: String,
+}
+
+impl Tally {
+    fn of(messages: &Messages) -> Self {
+        let mut tally = Self {
+            records: messages.log.partitions.iter().map(|log| log.records).sum(),
+            ..Self::default()
+        };
+        let mut most = 0;
+        for pair in messages.pairs() {
+            let missing = pair.missing();
+            tally.acknowledged += pair.sends.acked.count();
+            tally.unseen += missing.unseen.count();
+            tally.deleted += missing.deleted.count();
+            tally.unknown += pair.sends.unknown.count() + pair.sends.unsettled().count();
+            if let Some(committed) = messages
+                .log
+                .read_committed
+                .iter()
+                .find(|log| log.key() == pair.partition)
+            {
+                let visible = committed.producers.get(pair.producer).map(|placed| placed.sequences());
+                let here = pair.sends.acked.within(&pair.placed.sequences());
+                tally.hidden += here.without(&visible.unwrap_or_default()).count();
+            }
+            if missing.lost.count() > most {
+                most = missing.lost.count();
+                tally.worst = format!(", {most} of them on {}/{}", pair.partition.0, pair.partition.1);
+            }
+        }
+        tally
+    }
+}
+
+/// Offsets that were delivered to a member, and hold no record any more: of a run, whose members do not note values.
+fn vanished(messages: &Messages) -> u64 {
+    let of = |partition, members: Vec<(_, &crate::workload::ledger::history::Deliveries)>| {
+        let log = messages.log.partition(partition)?;
+        let mut delivered = crate::workload::ranges::Ranges::default();
+        members
+            .iter()
+            .for_each(|(_, deliveries)| delivered.extend(&deliveries.offsets()));
+        Some(delivered.within(&log.covered).without(&log.offsets).count())
+    };
+    let deliveries = messages.deliveries().into_iter();
+    deliveries
+        .filter_map(|((_, partition), members)| of(partition, members))
+        .sum()
 }
 
 #[cfg(test)]
@@ -87,18 +177,50 @@ mod tests {
         let bad = LostWrite.judge(&Drill::good().log_without(7).evidence());
         assert_eq!(bad.status, Status::Failed);
         assert_eq!(bad.measured["lost"], 1);
-        assert_eq!(bad.measured["examples"][0]["partition"], 0);
+        assert_eq!(bad.measured["examples"][0]["value"], "p:0:7");
+    }
+
+    #[test]
+    fn a_loss_that_is_expected_passes_and_one_that_does_not_come_fails() {
+        let expected = Drill::good().limit(
+            "lost-write",
+            Bound {
+                op: crate::timeline::limits::Op::Greater,
+                value: 0.0,
+            },
+        );
+        let found = LostWrite.judge(&expected.clone().log_without(7).evidence());
+        assert_eq!(found.status, Status::Passed, "{}", found.summary);
+        assert!(found.summary.contains("(limit > 0)"), "{}", found.summary);
+        assert_eq!(LostWrite.judge(&expected.evidence()).status, Status::Failed);
     }
 
     #[test]
     fn a_log_that_was_not_read_to_its_end_proves_nothing() {
+        let unread = LostWrite.judge(&Drill::good().log_read_halfway().evidence());
         assert_eq!(
-            LostWrite.judge(&Drill::good().log_read_halfway().evidence()).status,
-            Status::Unknown
+            (unread.status, &unread.measured["unseen"]),
+            (Status::Unknown, &50.into())
         );
         assert_eq!(
             LostWrite.judge(&Drill::good().without_ledgers().evidence()).status,
             Status::NoData
         );
+    }
+
+    #[test]
+    fn what_retention_deleted_is_not_judged_and_what_was_delivered_and_is_gone_fails() {
+        let trimmed = LostWrite.judge(&Drill::good().retention_to(40).evidence());
+        assert_eq!(trimmed.status, Status::Passed, "{}", trimmed.summary);
+        assert_eq!(trimmed.measured["deleted"], 40);
+        let gone = LostWrite.judge(&Drill::good().delivered_beyond_the_records().evidence());
+        assert_eq!(gone.status, Status::Failed, "{}", gone.summary);
+    }
+
+    #[test]
+    fn what_only_readers_of_uncommitted_records_get_is_unknown() {
+        let hidden = LostWrite.judge(&Drill::good().hidden(5).evidence());
+        assert_eq!(hidden.status, Status::Unknown, "{}", hidden.summary);
+        assert_eq!(hidden.measured["hidden"], 5);
     }
 }

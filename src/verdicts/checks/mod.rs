@@ -1,38 +1,83 @@
 //! The checks, one file each, and the registry of all of them in the order in which verdicts are shown.
 
+mod aborted_read;
+mod availability;
+mod committed_past_processed;
 mod duplicate;
 mod fault_effective;
 mod gap;
 mod group_recovered;
+mod inconsistent_offset;
 mod isr_restored;
 mod isr_shrunk;
+mod leader_epoch;
 mod leaders_balanced;
 mod leaders_moved;
 mod lost_write;
+mod nonmonotonic_poll;
+mod offset_monotonicity;
 mod one_controller;
+mod phantom;
+mod poll_skip;
 mod progress;
+mod redelivery;
 mod reorder;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+mod time_to_recover;
+mod unseen;
 
-use crate::verdicts::Check;
-use crate::workload::audit::Compared;
+use crate::timeline::limits::Bound;
+use crate::verdicts::evidence::Evidence;
+use crate::verdicts::{Check, Finding, MessageCheck, Status};
 
 /// Every check.
-pub const ALL: [&dyn Check; 12] = [
+pub const ALL: [&dyn Check; 24] = [
     &fault_effective::FaultEffective,
     &leaders_moved::LeadersMoved,
     &isr_shrunk::IsrShrunk,
     &isr_restored::IsrRestored,
     &leaders_balanced::LeadersBalanced,
+    &leader_epoch::LeaderEpoch,
     &one_controller::OneController,
     &group_recovered::GroupRecovered,
     &progress::Progress,
     &gap::LongestGap,
+    &time_to_recover::TimeToRecover,
+    &availability::Availability,
+    &lost_write::LostWrite,
+    &unseen::Unseen,
+    &duplicate::Duplicate,
+    &inconsistent_offset::InconsistentOffset,
+    &aborted_read::AbortedRead,
+    &phantom::Phantom,
+    &reorder::Reorder,
+    &offset_monotonicity::OffsetMonotonicity,
+    &poll_skip::PollSkip,
+    &nonmonotonic_poll::NonmonotonicPoll,
+    &committed_past_processed::CommittedPastProcessed,
+    &redelivery::Redelivery,
+];
+
+/// The checks of messages whose anomalies make a history invalid.
+pub const ANOMALIES: [&dyn MessageCheck; 10] = [
     &lost_write::LostWrite,
     &duplicate::Duplicate,
+    &inconsistent_offset::InconsistentOffset,
+    &aborted_read::AbortedRead,
+    &phantom::Phantom,
     &reorder::Reorder,
+    &offset_monotonicity::OffsetMonotonicity,
+    &poll_skip::PollSkip,
+    &nonmonotonic_poll::NonmonotonicPoll,
+    &committed_past_processed::CommittedPastProcessed,
 ];
+
+/// What is told of a history, and leaves it valid.
+pub const UNSEEN: &dyn MessageCheck = &unseen::Unseen;
+
+/// What is counted in a history.
+pub const COUNTED: [&dyn MessageCheck; 1] = [&redelivery::Redelivery];
 
 /// Milliseconds as people read them: `850 ms`, `12.4 s`.
 fn readable(ms: u64) -> String {
@@ -43,10 +88,22 @@ fn readable(ms: u64) -> String {
     }
 }
 
-/// Whether a producer promised neither to repeat nor to reorder.
-///
-/// One whose ledger is missing promised nothing, and a client that gave a message up no longer keeps the promise: it
-/// takes a new producer epoch, under which brokers do not recognise what it sends again.
-fn idempotent(part: &Compared) -> bool {
-    part.idempotent == Some(true) && part.gave_up == 0
+/// Judges messages by how many anomalies there are: none, unless the run expects others.
+fn by_count(check: &dyn MessageCheck, evidence: &Evidence, clean: &str, dirty: impl FnOnce(u64) -> String) -> Finding {
+    let Some(messages) = &evidence.messages else {
+        return Finding::new(Status::NoData, "the log or the ledgers could not be read");
+    };
+    let found = check.find(messages);
+    let summary = if found.count == 0 {
+        clean.to_owned()
+    } else {
+        dirty(found.count)
+    };
+    let none = Some(Bound::at_most(0.0));
+    let finding = Finding::measured(check, evidence, none, found.count as f64, summary).with("count", found.count);
+    if found.anomalies.is_empty() {
+        finding
+    } else {
+        finding.with("examples", serde_json::json!(found.anomalies))
+    }
 }

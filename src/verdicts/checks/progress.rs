@@ -1,7 +1,8 @@
 //! progress: the workload went on while the fault was in place.
 
+use crate::timeline::limits::Bound;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Status};
+use crate::verdicts::{Check, Finding, Measure, Status};
 use crate::workload::ledger::history::overall;
 
 /// Producers were acknowledged and members delivered while the fault was in place.
@@ -20,6 +21,10 @@ impl Check for Progress {
         "redpanda-data/chaos: at least N successes inside the fault's window, otherwise it hung"
     }
 
+    fn measure(&self) -> Option<Measure> {
+        Some(Measure::Count)
+    }
+
     fn judge(&self, evidence: &Evidence) -> Finding {
         if evidence.fault.is_none() {
             return Finding::skipped("no fault was injected");
@@ -27,22 +32,27 @@ impl Check for Progress {
         let Some(window) = evidence.effective_window() else {
             return Finding::new(Status::Unknown, "the fault was not proven, so it had no window");
         };
-        let Some(ledgers) = &evidence.ledgers else {
+        let Some(ledgers) = evidence.ledgers() else {
             return Finding::new(Status::NoData, "the ledgers could not be collected");
         };
         let workload = &evidence.expected.workload;
         if workload.producers == 0 {
             return Finding::skipped("the lab has no producers");
         }
-        let fewest = evidence.limits.progress;
         let acknowledged = overall(&ledgers.acks()).count_within(window);
         let delivered = overall(&ledgers.deliveries()).count_within(window);
-        let hung = acknowledged < fewest || (workload.consumers > 0 && delivered < fewest);
+        let fewer = if workload.consumers > 0 {
+            acknowledged.min(delivered)
+        } else {
+            acknowledged
+        };
         let summary = format!("{acknowledged} messages acknowledged and {delivered} delivered during the fault");
-        Finding::new(if hung { Status::Hung } else { Status::Passed }, summary)
-            .with("acknowledged", acknowledged)
-            .with("delivered", delivered)
-            .with("fewest", fewest)
+        let some = Some(Bound::at_least(1.0));
+        let mut finding = Finding::measured(self, evidence, some, fewer as f64, summary);
+        if finding.status == Status::Failed {
+            finding.status = Status::Hung;
+        }
+        finding.with("acknowledged", acknowledged).with("delivered", delivered)
     }
 }
 

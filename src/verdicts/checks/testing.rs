@@ -5,25 +5,33 @@
 //! is started at 20 s and all is well at 25 s; the cut is at 30 s.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use jiff::Timestamp;
 
 use crate::settings::Settings;
-use crate::timeline::event::{EffectiveLimits, Event, Kind, Member, SCHEMA};
+use crate::timeline::event::{Event, Kind, Member, SCHEMA};
+use crate::timeline::limits::{Bound, Limits};
 use crate::topology::{Expectation, Topology};
 use crate::verdicts::evidence::Evidence;
-use crate::workload::audit::{InLog, LogSummary, PartitionLog};
-use crate::workload::ledger::history::{ConsumerHistory, Deliveries, Ledgers, ProducerHistory, Sends};
-use crate::workload::ledger::{ConsumerHeader, ProducerHeader};
+use crate::verdicts::messages::Messages;
+use crate::workload::audit::{self, LogSummary, PartitionLog};
+use crate::workload::latency::Latency;
+use crate::workload::ledger::history::{
+    ConsumerHistory, Deliveries, Jump, Ledgers, Overcommit, ProducerHistory, Sends, Tenure, Tide,
+};
+use crate::workload::ledger::{self, ConsumerHeader, ProducerHeader};
+use crate::workload::placements::{Placed, Placements};
 use crate::workload::ranges::Ranges;
 use crate::workload::spans::{Activity, Span};
 
 const MESSAGES: u64 = 100;
 
 /// A recorded drill.
+#[derive(Clone)]
 pub struct Drill {
     target: &'static str,
-    limits: EffectiveLimits,
+    limits: Limits,
     proof: bool,
     leaders_move: bool,
     isr_shrinks: bool,
@@ -32,25 +40,38 @@ pub struct Drill {
     left: bool,
     controllers: [i32; 3],
     epoch: bool,
+    // What a broker says at 26 s of partition 1: the broker, the leader, the leader's epoch.
+    late_word: Option<(&'static str, i32, i32)>,
     assigned: BTreeSet<i32>,
     stalls: bool,
+    idle_partition: bool,
+    sends_fail_at: Option<i64>,
     ledgers: bool,
     idempotent: bool,
-    missing: Option<u64>,
+    excused: Range<u64>,
+    failed: Option<u64>,
+    reserved: u64,
+    offsets_go_back: bool,
+    // Of partition 0: its messages in the log in the order of their offsets, and which offsets were read.
+    log: Vec<Placed>,
+    begin: i64,
+    end: i64,
     read_to: i64,
-    duplicates: u64,
-    reorders: u64,
+    hidden: u64,
+    jump: Option<(i64, i64)>,
+    overcommit: Option<(i64, i64)>,
+    delivered_again: u64,
+    delivered_beyond: bool,
 }
 
 impl Drill {
     pub fn good() -> Self {
         Self {
             target: "kafka2",
-            limits: EffectiveLimits {
-                gap_ms: 28_000,
-                leaders_moved_ms: 23_000,
-                progress: 1,
-            },
+            limits: Limits::from([
+                ("gap".to_owned(), Bound::at_most(28_000.0)),
+                ("leaders-moved".to_owned(), Bound::at_most(23_000.0)),
+            ]),
             proof: true,
             leaders_move: true,
             isr_shrinks: true,
@@ -59,14 +80,26 @@ impl Drill {
             left: false,
             controllers: [1; 3],
             epoch: true,
+            late_word: None,
             assigned: [0, 1].into(),
             stalls: false,
+            idle_partition: false,
+            sends_fail_at: None,
             ledgers: true,
             idempotent: true,
-            missing: None,
+            excused: 0..0,
+            failed: None,
+            reserved: MESSAGES,
+            offsets_go_back: false,
+            log: vec![(0, MESSAGES, 0).into()],
+            begin: 0,
+            end: MESSAGES as i64,
             read_to: MESSAGES as i64,
-            duplicates: 0,
-            reorders: 0,
+            hidden: 0,
+            jump: None,
+            overcommit: None,
+            delivered_again: 0,
+            delivered_beyond: false,
         }
     }
 
@@ -87,13 +120,8 @@ impl Drill {
         self
     }
 
-    pub fn leaders_moved_limit(mut self, ms: u64) -> Self {
-        self.limits.leaders_moved_ms = ms;
-        self
-    }
-
-    pub fn gap_limit(mut self, ms: u64) -> Self {
-        self.limits.gap_ms = ms;
+    pub fn limit(mut self, check: &str, bound: Bound) -> Self {
+        self.limits.insert(check.into(), bound);
         self
     }
 
@@ -147,30 +175,117 @@ impl Drill {
         self
     }
 
+    pub fn excused(mut self, sequences: Range<u64>) -> Self {
+        self.excused = sequences;
+        self
+    }
+
+    pub fn failed(mut self, sequence: u64) -> Self {
+        self.failed = Some(sequence);
+        self
+    }
+
+    pub fn reserved(mut self, until: u64) -> Self {
+        self.reserved = until;
+        self
+    }
+
+    pub fn offsets_go_back(mut self) -> Self {
+        self.offsets_go_back = true;
+        self
+    }
+
+    pub fn partition_without_sends(mut self) -> Self {
+        self.idle_partition = true;
+        self
+    }
+
+    pub fn sends_fail_at(mut self, ms: i64) -> Self {
+        self.sends_fail_at = Some(ms);
+        self
+    }
+
+    pub fn epoch_goes_back(mut self) -> Self {
+        self.late_word = Some(("kafka1", 2, 0));
+        self
+    }
+
+    pub fn two_leaders_of_one_epoch(mut self) -> Self {
+        self.late_word = Some(("kafka3", 3, 2));
+        self
+    }
+
     pub fn log_without(mut self, sequence: u64) -> Self {
-        self.missing = Some(sequence);
+        let (before, after) = (sequence, MESSAGES - sequence - 1);
+        let behind = sequence + 1;
+        self.log = vec![(0, before, 0).into(), (behind, after, behind as i64).into()];
         self
     }
 
     pub fn log_read_halfway(mut self) -> Self {
-        self.read_to = MESSAGES as i64 / 2;
+        self.read_to = self.end / 2;
+        self
+    }
+
+    pub fn retention_to(mut self, offset: i64) -> Self {
+        self.begin = offset;
+        self
+    }
+
+    pub fn hidden(mut self, last: u64) -> Self {
+        self.hidden = last;
+        self
+    }
+
+    pub fn swapped(mut self, one: u64, next: u64) -> Self {
+        let behind = next + 1;
+        self.log = vec![
+            (0, one, 0).into(),
+            (next, 1, one as i64).into(),
+            (one, 1, next as i64).into(),
+            (behind, MESSAGES - behind, behind as i64).into(),
+        ];
         self
     }
 
     pub fn duplicates(mut self, count: u64) -> Self {
-        self.duplicates = count;
+        self.log.push((0, count, MESSAGES as i64).into());
+        self.end += count as i64;
+        self.read_to = self.end;
         self
     }
 
     pub fn reorders(mut self, count: u64) -> Self {
-        self.reorders = count;
+        let rest = MESSAGES - count;
+        self.log = vec![(count, rest, 0).into(), (0, count, rest as i64).into()];
+        self
+    }
+
+    pub fn jump(mut self, from: i64, to: i64) -> Self {
+        self.jump = Some((from, to));
+        self
+    }
+
+    pub fn committed(mut self, offset: i64, processed: i64) -> Self {
+        self.overcommit = Some((offset, processed));
+        self
+    }
+
+    pub fn delivered_again(mut self, first: u64) -> Self {
+        self.delivered_again = first;
+        self
+    }
+
+    pub fn delivered_beyond_the_records(mut self) -> Self {
+        self.delivered_beyond = true;
+        self.end += 2;
+        self.read_to = self.end;
         self
     }
 
     pub fn evidence(self) -> Evidence {
-        let ledgers = self.ledgers.then(|| self.history());
-        let log = Some(self.log());
-        Evidence::new(self.events(), ledgers, log).unwrap()
+        let messages = self.ledgers.then(|| Messages::of_run(self.history(), self.summary()));
+        Evidence::new(self.events(), messages).unwrap()
     }
 
     fn expected() -> Expectation {
@@ -269,6 +384,9 @@ impl Drill {
                 at(25, broker, partition(1, leader, 2, &[1, 2, 3]));
             }
         }
+        if let Some((broker, leader, epoch)) = self.late_word {
+            at(26, broker, partition(1, leader, epoch, &[1, 2, 3]));
+        }
         at(30, "khd", Kind::Cut);
         at(31, "khd", Kind::RunEnded { outcome: "done".into() });
         events
@@ -304,20 +422,71 @@ impl Drill {
         activity
     }
 
-    fn history(&self) -> Ledgers {
-        let partitions = [0, 1].map(|n| ("t".to_owned(), n));
-        let sends = Sends {
-            reserved: MESSAGES,
+    fn sends(&self, number: i32) -> Sends {
+        let mut sends = Sends {
+            reserved: self.reserved,
             acked: whole(),
+            placed: [Placed::from((0, MESSAGES, 0))].into_iter().collect(),
+            tides: vec![tide(0, 1_000, 0, 99)],
             acks: self.activity(),
             ..Sends::default()
         };
-        let deliveries = Deliveries {
+        sends.excused.insert_range(self.excused.clone());
+        sends.latency = Latency::from(vec![(1_500, MESSAGES)]);
+        if let Some(first) = self.sends_fail_at {
+            let (last, count) = (first, 20);
+            sends.troubled.add(Span { first, last, count });
+        }
+        if number == 0 {
+            if let Some(failed) = self.failed {
+                sends.acked.remove_range(failed..failed + 1);
+                sends.failed.insert(failed);
+                sends.placed = Placements::default();
+            }
+            if self.offsets_go_back {
+                sends.tides.push(tide(5_000, 6_000, 50, 50));
+            }
+        } else if self.idle_partition {
+            sends.acks = Activity::default();
+        }
+        sends
+    }
+
+    fn deliveries(&self, number: i32) -> Deliveries {
+        let mut deliveries = Deliveries {
+            tenures: vec![tenure(0, 30_000, 1, whole())],
             times: self.activity(),
+            committed: Some(MESSAGES as i64),
             ..Deliveries::default()
         };
+        if number > 0 {
+            return deliveries;
+        }
+        if let Some((from, to)) = self.jump {
+            let at = 5_000;
+            deliveries.jumps.push(Jump { from, to, at });
+            if from < to {
+                deliveries.tenures[0].offsets.remove_range(from as u64 + 1..to as u64);
+            }
+        }
+        if let Some((offset, processed)) = self.overcommit {
+            let at = 15_000;
+            deliveries.overcommits.push(Overcommit { at, offset, processed });
+        }
+        if self.delivered_again > 0 {
+            let again = std::iter::once(0..self.delivered_again).collect();
+            deliveries.tenures.push(tenure(10_000, 12_000, 2, again));
+        }
+        if self.delivered_beyond {
+            deliveries.tenures[0].offsets.insert(MESSAGES + 1);
+        }
+        deliveries
+    }
+
+    fn history(&self) -> Ledgers {
+        let partitions = [0, 1].map(|n| ("t".to_owned(), n));
         let header = ProducerHeader {
-            schema: 1,
+            schema: ledger::SCHEMA,
             producer: "p".into(),
             host: "p".into(),
             started: 0,
@@ -328,7 +497,8 @@ impl Drill {
         Ledgers {
             producers: vec![ProducerHistory {
                 header,
-                partitions: partitions.iter().map(|p| (p.clone(), sends.clone())).collect(),
+                partitions: partitions.iter().map(|p| (p.clone(), self.sends(p.1))).collect(),
+                latency: BTreeMap::from([(1, Latency::from(vec![(1_500, 2 * MESSAGES)]))]),
                 horizon: 30_000,
                 last: 30_000,
                 closed: false,
@@ -336,7 +506,7 @@ impl Drill {
             }],
             consumers: vec![ConsumerHistory {
                 header: ConsumerHeader {
-                    schema: 1,
+                    schema: ledger::SCHEMA,
                     consumer: "c".into(),
                     host: "c".into(),
                     started: 0,
@@ -345,8 +515,9 @@ impl Drill {
                     assignment: "cooperative-sticky".into(),
                     topics: vec!["t".into()],
                 },
-                partitions: partitions.iter().map(|p| (p.clone(), deliveries.clone())).collect(),
+                partitions: partitions.iter().map(|p| (p.clone(), self.deliveries(p.1))).collect(),
                 rebalances: Vec::new(),
+                latency: BTreeMap::new(),
                 last: 30_000,
                 closed: false,
                 notes: Vec::new(),
@@ -354,38 +525,63 @@ impl Drill {
         }
     }
 
-    fn log(&self) -> LogSummary {
-        let partition = |number: i32| {
-            let mut in_log = InLog {
-                seen: whole(),
-                ..InLog::default()
-            };
-            if number == 0 {
-                if let Some(missing) = self.missing {
-                    in_log.seen.remove_range(missing..missing + 1);
-                }
-                if self.read_to < MESSAGES as i64 {
-                    in_log.seen.remove_range(self.read_to as u64..MESSAGES);
-                }
-                (in_log.duplicates, in_log.reorders) = (self.duplicates, self.reorders);
-            }
-            PartitionLog {
-                topic: "t".into(),
-                partition: number,
-                begin: 0,
-                end: MESSAGES as i64,
-                read_to: if number == 0 { self.read_to } else { MESSAGES as i64 },
-                records: in_log.seen.count(),
-                foreign: 0,
-                offsets: Ranges::default(),
-                producers: BTreeMap::from([("p".to_owned(), in_log)]),
-            }
-        };
+    fn summary(&self) -> LogSummary {
+        let all = i64::MAX as u64;
+        let one = self.partition_log(0, self.log.clone(), all);
+        let other = Self::good().partition_log(1, vec![(0, MESSAGES, 0).into()], all);
+        let committed = self.partition_log(0, self.log.clone(), MESSAGES - self.hidden);
         LogSummary {
-            schema: 1,
+            schema: audit::SCHEMA,
             taken: 30_500,
-            partitions: vec![partition(0), partition(1)],
+            partitions: vec![one, other],
+            read_committed: if self.hidden > 0 { vec![committed] } else { Vec::new() },
         }
+    }
+
+    /// A partition's log with these messages, as far as it was read, and below `until`.
+    fn partition_log(&self, number: i32, messages: Vec<Placed>, until: u64) -> PartitionLog {
+        let read = self.begin..self.read_to.min(until as i64);
+        let mut log = PartitionLog {
+            topic: "t".into(),
+            partition: number,
+            begin: self.begin,
+            end: self.end,
+            ..PartitionLog::default()
+        };
+        log.covered.insert_range(read.start as u64..read.end as u64);
+        let mut placed = Placements::default();
+        for run in messages {
+            for sequence in run
+                .sequences()
+                .filter(|sequence| read.contains(&run.offset_of(*sequence)))
+            {
+                placed.push(sequence, run.offset_of(sequence));
+                log.offsets.insert(run.offset_of(sequence) as u64);
+            }
+        }
+        log.records = log.offsets.count();
+        log.producers.insert("p".into(), placed);
+        log
+    }
+}
+
+fn tide(begun: i64, at: i64, low: i64, high: i64) -> Tide {
+    Tide {
+        begun,
+        at,
+        low,
+        high,
+        lowest: low as u64,
+    }
+}
+
+fn tenure(since: i64, until: i64, generation: i32, offsets: Ranges) -> Tenure {
+    Tenure {
+        since,
+        until,
+        generation: Some(generation),
+        count: offsets.count(),
+        offsets,
     }
 }
 

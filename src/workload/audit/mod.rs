@@ -1,12 +1,11 @@
-//! The audit: an independent full read of the log, and its comparison with the ledgers.
+//! The audit: an independent full read of the log, to be compared with the ledgers.
 //!
 //! Producers go on meanwhile, so a run takes a cut:
 //! 1. take the time, and wait until [`Ledgers::behind`](crate::workload::ledger::history::Ledgers::behind) names no
 //!    producer that is alive: every send begun before the cut is then settled;
 //! 2. [`read_log`] takes the end offsets and reads up to them;
-//! 3. read the ledgers (again) with [`LogSummary::taken`] as the time until which is judged, and [`compare()`].
+//! 3. read the ledgers (again) with [`LogSummary::taken`] as the time until which is judged; checks compare them.
 
-mod compare;
 mod summary;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,19 +13,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::kafka::log::{self, Extent, Source};
+use crate::kafka::log::{self, Extent, Isolation, Source};
 use crate::timeline::event::TopicPartition;
-use crate::workload::audit::summary::Summing;
 use crate::workload::message::now_ms;
 
-pub use compare::{Compared, compare};
-pub use summary::{Duplicate, InLog, LogSummary, PartitionLog, Reorder, SCHEMA};
+pub use summary::{LogSummary, PartitionLog, SCHEMA, Summing};
 
-/// Reads these partitions from their beginnings to their ends, each topic by a fresh client of its own. `past` holds
-/// each partition's greatest acknowledged offset: for at most five seconds, the ends are asked for again until they
-/// are past it.
+/// Reads these partitions from their beginnings to their ends, as readers with `read_uncommitted` and as those with
+/// `read_committed` get them, each topic by fresh clients of its own. `past` holds each partition's greatest
+/// acknowledged offset: for at most five seconds, the ends are asked for again until they are past it.
 ///
-/// A partition that was not read to its end within `within` shows so in [`PartitionLog::read_to`].
+/// A partition that was not read to its end within `within` shows so in [`PartitionLog::covered`].
 ///
 /// # Errors
 /// When a partition does not tell its offsets in time, or the client is refused.
@@ -51,38 +48,46 @@ fn read(
     for ((topic, partition), extent) in &extents {
         topics.entry(topic).or_default().insert(*partition, *extent);
     }
-    let logs: Vec<anyhow::Result<Vec<PartitionLog>>> = std::thread::scope(|scope| {
-        let readers: Vec<_> = topics
-            .iter()
-            .map(|(topic, extents)| scope.spawn(|| read_topic(source, topic, extents, deadline)))
-            .collect();
-        readers
-            .into_iter()
-            .map(|reader| reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    let mut summary = LogSummary {
+    let of = |isolation| -> anyhow::Result<Vec<PartitionLog>> {
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = topics
+                .iter()
+                .map(|(topic, extents)| scope.spawn(|| read_topic(source, topic, extents, isolation, deadline)))
+                .collect();
+            let read = readers
+                .into_iter()
+                .map(|reader| reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            Ok(read
+                .collect::<anyhow::Result<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect())
+        })
+    };
+    // One after the other: both compare with the same ends, and each has the brokers to itself.
+    let partitions = of(Isolation::ReadUncommitted)?;
+    let mut read_committed = of(Isolation::ReadCommitted)?;
+    read_committed.retain(|log| !partitions.contains(log));
+    Ok(LogSummary {
         schema: SCHEMA,
         taken,
-        partitions: Vec::new(),
-    };
-    for log in logs {
-        summary.partitions.extend(log?);
-    }
-    Ok(summary)
+        partitions,
+        read_committed,
+    })
 }
 
 fn read_topic(
     source: &Source,
     topic: &str,
     extents: &BTreeMap<i32, Extent>,
+    isolation: Isolation,
     deadline: Instant,
 ) -> anyhow::Result<Vec<PartitionLog>> {
     let mut logs: BTreeMap<i32, Summing> = extents
         .iter()
         .map(|(partition, extent)| (*partition, Summing::new(topic, *partition, extent.begin, extent.end)))
         .collect();
-    let read = log::read(source, topic, extents, deadline, |record| {
+    let read = log::read(source, topic, extents, isolation, deadline, |record| {
         if let Some(log) = logs.get_mut(&record.partition) {
             log.record(record.offset, record.value);
         }

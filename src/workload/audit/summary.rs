@@ -1,35 +1,54 @@
-//! What is in the log, summed up: as big as its gaps, not as its records.
+//! What is in the log, run by run: as big as the number of places where producers' batches meet, not as its records.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::timeline::event::TopicPartition;
 use crate::workload::message::Message;
+use crate::workload::placements::Placements;
 use crate::workload::ranges::Ranges;
 
-/// Version of the summary's format.
-pub const SCHEMA: u32 = 1;
-
-/// How many examples of duplicates and of reorders are kept for each producer and partition.
-const EXAMPLES: usize = 10;
-
-/// How many runs of one producer are remembered in a partition, to find where a duplicate was first.
-const REMEMBERED: usize = 1024;
+/// Version of the summary's format; readers refuse what they do not know.
+pub const SCHEMA: u32 = 2;
 
 /// What was in the log up to the cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LogSummary {
     /// Version of this format.
     pub schema: u32,
     /// The moment before the end offsets were asked for, in milliseconds since the Unix epoch: what was acknowledged
     /// until then must be in the log.
     pub taken: i64,
-    /// The partitions, by topic and number.
+    /// All that is in the log, by topic and partition: read with `read_uncommitted`.
     pub partitions: Vec<PartitionLog>,
+    /// What readers with `read_committed` get of the partitions in which that is something else: where a transaction is
+    /// open or was aborted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub read_committed: Vec<PartitionLog>,
+}
+
+impl LogSummary {
+    /// A partition's log, as readers with `read_uncommitted` get it.
+    pub fn partition(&self, partition: &TopicPartition) -> Option<&PartitionLog> {
+        find(&self.partitions, partition)
+    }
+
+    /// A partition's log, as readers with `read_committed` get it.
+    pub fn committed(&self, partition: &TopicPartition) -> Option<&PartitionLog> {
+        find(&self.read_committed, partition).or_else(|| self.partition(partition))
+    }
+}
+
+fn find<'a>(partitions: &'a [PartitionLog], (topic, partition): &TopicPartition) -> Option<&'a PartitionLog> {
+    partitions
+        .iter()
+        .find(|log| log.topic == *topic && log.partition == *partition)
 }
 
 /// One partition's log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PartitionLog {
     /// The topic.
     pub topic: String,
@@ -37,230 +56,152 @@ pub struct PartitionLog {
     pub partition: i32,
     /// Its first offset; above 0 when retention has deleted what was before.
     pub begin: i64,
-    /// Its end offset at the cut.
+    /// Its end offset at the cut; of a history, which does not tell it, the greatest number.
     pub end: i64,
-    /// Up to where it was read: `end`, unless there was no time.
-    pub read_to: i64,
+    /// The offsets that were read, whether they hold a record or not: all from `begin` to `end`, unless there was no time.
+    pub covered: Ranges,
     /// How many records it holds.
     pub records: u64,
     /// How many of them are not khd's.
     pub foreign: u64,
     /// The offsets that hold a record.
     pub offsets: Ranges,
-    /// What it holds of each producer, by the producer's id.
-    pub producers: BTreeMap<String, InLog>,
+    /// Where the messages of each producer are, by the producer's id, in the order of their offsets.
+    pub producers: BTreeMap<String, Placements>,
 }
 
 impl PartitionLog {
-    /// Whether it was read to its end.
+    /// The topic and the partition.
+    pub fn key(&self) -> TopicPartition {
+        (self.topic.clone(), self.partition)
+    }
+
+    /// Whether it was read from its beginning to its end.
     pub fn is_whole(&self) -> bool {
-        self.read_to >= self.end
+        self.covers(self.begin..self.end)
+    }
+
+    /// Whether these offsets were read.
+    pub fn covers(&self, offsets: Range<i64>) -> bool {
+        let mut wanted = Ranges::default();
+        wanted.insert_range(unsigned(offsets));
+        wanted.without(&self.covered).is_empty()
+    }
+
+    /// Which of these offsets hold a record, as far as they were read.
+    pub fn records_in(&self, offsets: Range<i64>) -> Ranges {
+        let mut wanted = Ranges::default();
+        wanted.insert_range(unsigned(offsets));
+        wanted.within(&self.offsets)
     }
 }
 
-/// What a partition's log holds of one producer.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct InLog {
-    /// The sequence numbers.
-    pub seen: Ranges,
-    /// How many records repeat one that was there before.
-    pub duplicates: u64,
-    /// The first ten of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub duplicate_examples: Vec<Duplicate>,
-    /// How many sequence numbers appear for the first time behind a later one.
-    pub reorders: u64,
-    /// The first ten of them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub reorder_examples: Vec<Reorder>,
-}
-
-/// A message that is in the log twice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Duplicate {
-    /// Its sequence number.
-    pub sequence: u64,
-    /// Where it was first; `None` when that was too long ago to be remembered.
-    pub first: Option<i64>,
-    /// Where it is again.
-    pub again: i64,
-}
-
-/// A message that is behind one that was sent later.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reorder {
-    /// Its sequence number.
-    pub sequence: u64,
-    /// Its offset.
-    pub offset: i64,
-    /// The greatest sequence number before it.
-    pub after: u64,
+fn unsigned(offsets: Range<i64>) -> Range<u64> {
+    offsets.start.max(0) as u64..offsets.end.max(0) as u64
 }
 
 /// A partition's log that is being read.
 #[derive(Debug)]
-pub(super) struct Summing {
+pub struct Summing {
     log: PartitionLog,
-    recent: BTreeMap<String, Recent>,
-}
-
-/// Where a producer's last runs were: sequence and offset grow together.
-#[derive(Debug, Default)]
-struct Recent(VecDeque<(u64, u64, i64)>);
-
-impl Recent {
-    fn remember(&mut self, sequence: u64, offset: i64) {
-        match self.0.back_mut() {
-            Some((first, count, at)) if sequence == *first + *count && offset == *at + *count as i64 => *count += 1,
-            _ => {
-                if self.0.len() == REMEMBERED {
-                    self.0.pop_front();
-                }
-                self.0.push_back((sequence, 1, offset));
-            }
-        }
-    }
-
-    fn offset_of(&self, sequence: u64) -> Option<i64> {
-        self.0
-            .iter()
-            .find(|(first, count, _)| (*first..first + count).contains(&sequence))
-            .map(|(first, _, at)| at + (sequence - first) as i64)
-    }
+    // The records from the last hole on.
+    run: Range<u64>,
+    // In the order in which they appeared. Neighbours in the log are mostly of one producer.
+    producers: Vec<(String, Placements)>,
+    last: usize,
 }
 
 impl Summing {
-    pub(super) fn new(topic: &str, partition: i32, begin: i64, end: i64) -> Self {
+    /// A partition's log from `begin` to `end`.
+    pub fn new(topic: &str, partition: i32, begin: i64, end: i64) -> Self {
         Self {
             log: PartitionLog {
                 topic: topic.to_owned(),
                 partition,
                 begin,
                 end,
-                read_to: begin,
-                records: 0,
-                foreign: 0,
-                offsets: Ranges::default(),
-                producers: BTreeMap::new(),
+                ..PartitionLog::default()
             },
-            recent: BTreeMap::new(),
+            run: 0..0,
+            producers: Vec::new(),
+            last: 0,
         }
     }
 
     /// Adds a record; they come in the order of their offsets.
-    pub(super) fn record(&mut self, offset: i64, value: &[u8]) {
+    pub fn record(&mut self, offset: i64, value: &[u8]) {
         self.log.records += 1;
-        self.log.offsets.insert(offset as u64);
+        let number = offset.max(0) as u64;
+        if number == self.run.end {
+            self.run.end += 1;
+        } else {
+            let run = std::mem::replace(&mut self.run, number..number + 1);
+            self.log.offsets.insert_range(run);
+        }
         let Some(message) = Message::parse(value) else {
             self.log.foreign += 1;
             return;
         };
-        if !self.log.producers.contains_key(message.producer) {
-            self.log.producers.insert(message.producer.to_owned(), InLog::default());
-            self.recent.insert(message.producer.to_owned(), Recent::default());
+        let is = |(name, _): &(String, Placements)| name == message.producer;
+        if !self.producers.get(self.last).is_some_and(is) {
+            self.last = self.producers.iter().position(is).unwrap_or(self.producers.len());
+            if self.last == self.producers.len() {
+                self.producers
+                    .push((message.producer.to_owned(), Placements::default()));
+            }
         }
-        let known = self.log.producers.get_mut(message.producer);
-        if let (Some(known), Some(recent)) = (known, self.recent.get_mut(message.producer)) {
-            known.add(message.sequence, offset, recent);
+        if let Some((_, placements)) = self.producers.get_mut(self.last) {
+            placements.push(message.sequence, offset);
         }
     }
 
-    pub(super) fn finish(mut self, read_to: i64) -> PartitionLog {
-        self.log.read_to = read_to;
+    /// The log as it was read up to the offset `read_to`.
+    pub fn finish(mut self, read_to: i64) -> PartitionLog {
+        self.log.offsets.insert_range(self.run);
+        self.log.covered.insert_range(unsigned(self.log.begin..read_to));
+        self.log.producers = self.producers.into_iter().collect();
         self.log
-    }
-}
-
-impl InLog {
-    fn add(&mut self, sequence: u64, offset: i64, recent: &mut Recent) {
-        let last = self.seen.last();
-        if last.is_some_and(|last| sequence <= last) {
-            if self.seen.contains(sequence) {
-                self.duplicates += 1;
-                if self.duplicate_examples.len() < EXAMPLES {
-                    self.duplicate_examples.push(Duplicate {
-                        sequence,
-                        first: recent.offset_of(sequence),
-                        again: offset,
-                    });
-                }
-                return;
-            }
-            self.reorders += 1;
-            if self.reorder_examples.len() < EXAMPLES {
-                self.reorder_examples.push(Reorder {
-                    sequence,
-                    offset,
-                    after: last.unwrap_or_default(),
-                });
-            }
-        }
-        self.seen.insert(sequence);
-        recent.remember(sequence, offset);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
     use super::*;
 
-    fn summed(sequences: &[u64]) -> PartitionLog {
-        let mut log = Summing::new("t", 0, 0, sequences.len() as i64);
-        for (offset, sequence) in sequences.iter().enumerate() {
-            let mut value = Vec::new();
-            let message = Message {
-                begun: 1,
-                producer: "p-1",
-                sequence: *sequence,
-            };
-            message.write(&mut value, 0);
-            log.record(offset as i64, &value);
+    fn summed(values: &[(i64, &str)], end: i64) -> PartitionLog {
+        let mut log = Summing::new("t", 0, 0, end);
+        for (offset, value) in values {
+            log.record(*offset, value.as_bytes());
         }
-        log.finish(sequences.len() as i64)
-    }
-
-    proptest! {
-        #[test]
-        fn duplicates_and_reorders_are_those_of_their_definitions(
-            sequences in proptest::collection::vec(0..30u64, 1..60),
-        ) {
-            let log = summed(&sequences);
-            let found = &log.producers["p-1"];
-            let distinct: BTreeSet<u64> = sequences.iter().copied().collect();
-            prop_assert_eq!(found.seen.count(), distinct.len() as u64);
-            prop_assert_eq!(found.duplicates, (sequences.len() - distinct.len()) as u64);
-            for example in &found.duplicate_examples {
-                let first = sequences.iter().position(|sequence| *sequence == example.sequence);
-                prop_assert_eq!(example.first, first.map(|first| first as i64));
-                prop_assert_eq!(sequences[example.again as usize], example.sequence);
-            }
-            let first = |sequence: &u64| sequences.iter().position(|other| other == sequence);
-            let behind = distinct
-                .iter()
-                .filter(|sequence| distinct.iter().any(|later| later > *sequence && first(later) < first(sequence)));
-            prop_assert_eq!(found.reorders, behind.count() as u64);
-        }
+        log.finish(end)
     }
 
     #[test]
-    fn a_clean_log_is_one_range_without_findings() {
-        let log = summed(&[0, 1, 2, 3]);
-        let found = &log.producers["p-1"];
-        assert_eq!((found.duplicates, found.reorders, found.seen.count()), (0, 0, 4));
-        assert_eq!(serde_json::to_value(&found.seen).unwrap(), serde_json::json!([[0, 3]]));
+    fn a_clean_log_is_one_run_and_holes_are_told() {
+        let log = summed(&[(0, "1:p:0"), (1, "1:p:1"), (3, "1:p:2"), (4, "1:p:3")], 6);
+        let placed = serde_json::to_value(&log.producers["p"]).unwrap();
+        assert_eq!(placed, serde_json::json!([[0, 2, 0], [2, 2, 3]]));
+        assert_eq!(
+            serde_json::to_value(&log.offsets).unwrap(),
+            serde_json::json!([[0, 1], [3, 4]])
+        );
         assert_eq!((log.records, log.foreign, log.is_whole()), (4, 0, true));
+        assert_eq!(log.records_in(1..4).count(), 2);
     }
 
     #[test]
-    fn records_of_strangers_are_counted_and_left_alone() {
-        let mut log = Summing::new("t", 0, 0, 2);
-        log.record(0, b"hello");
-        log.record(1, b"");
-        let log = log.finish(2);
-        assert_eq!((log.records, log.foreign, log.producers.len()), (2, 2, 0));
+    fn a_log_that_was_not_read_to_its_end_is_not_whole() {
+        let mut log = Summing::new("t", 0, 2, 9);
+        log.record(2, b"1:p:0");
+        let log = log.finish(5);
+        assert!(!log.is_whole() && log.covers(2..5) && !log.covers(0..3));
+    }
+
+    #[test]
+    fn records_of_strangers_are_counted_and_producers_that_take_turns_are_told_apart() {
+        let log = summed(&[(0, "hello"), (1, "1:a:0"), (2, "1:b:0"), (3, "1:a:1"), (4, "")], 5);
+        assert_eq!((log.records, log.foreign, log.producers.len()), (5, 2, 2));
+        assert_eq!(log.producers["a"].offset_of(1), Some(3));
+        assert_eq!(log.offsets.count(), 5);
     }
 }

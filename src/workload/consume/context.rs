@@ -1,16 +1,19 @@
 //! What librdkafka reports to a consumer: rebalances, commits, errors.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::kafka::client::log_line;
 use crate::kafka::status;
+use crate::settings::Commit;
 use crate::timeline::event::TopicPartition;
 use crate::workload::consume::tally::Tally;
 use crate::workload::ledger::{Committed, Line, Rebalanced, Writer};
@@ -22,6 +25,7 @@ use crate::workload::message::now_ms;
 #[derive(Debug)]
 pub struct Context {
     ledger: Writer,
+    commit: Commit,
     state: Mutex<State>,
 }
 
@@ -34,9 +38,10 @@ struct State {
 
 impl Context {
     /// With this ledger.
-    pub fn new(ledger: Writer) -> Self {
+    pub fn new(ledger: Writer, commit: Commit) -> Self {
         Self {
             ledger,
+            commit,
             state: Mutex::default(),
         }
     }
@@ -46,8 +51,10 @@ impl Context {
     }
 
     /// Notes a delivery.
-    pub fn deliver(&self, topic: &str, partition: i32, offset: i64) {
-        self.state().tally.deliver(topic, partition, offset, now_ms());
+    pub fn deliver(&self, message: &BorrowedMessage<'_>) {
+        let value = message.payload().unwrap_or_default();
+        let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
+        self.state().tally.deliver(topic, partition, offset, value, now_ms());
     }
 
     /// How many deliveries and rebalances there were.
@@ -70,6 +77,17 @@ impl Context {
         write
     }
 
+    /// Writes to the ledger how long messages took since the last time.
+    pub fn write_latency(&self) {
+        let partitions = self.state().tally.drain_latency();
+        if !partitions.is_empty() {
+            self.ledger.append_or_log(&Line::Latency {
+                at: now_ms(),
+                partitions,
+            });
+        }
+    }
+
     /// Writes the last line.
     pub fn close_ledger(&self) {
         self.ledger.append_or_log(&Line::Closed { at: now_ms() });
@@ -81,6 +99,21 @@ impl Context {
         if offsets.is_empty() {
             return;
         }
+        // What a commit covers is in the ledger before it, whenever the process may be killed.
+        self.write_delivered(false);
+        match consumer.commit(&list(&offsets), CommitMode::Sync) {
+            Ok(()) => self.confirm(offsets),
+            Err(error) => self.trouble(&format!("cannot commit: {error}")),
+        }
+    }
+
+    /// Commits the positions after these messages, processed or not, and waits.
+    pub fn commit_ahead(&self, consumer: &BaseConsumer<Self>, batch: &[BorrowedMessage<'_>]) {
+        let mut ends: BTreeMap<TopicPartition, i64> = BTreeMap::new();
+        for message in batch {
+            ends.insert((message.topic().to_owned(), message.partition()), message.offset() + 1);
+        }
+        let offsets: Vec<(TopicPartition, i64)> = ends.into_iter().collect();
         match consumer.commit(&list(&offsets), CommitMode::Sync) {
             Ok(()) => self.confirm(offsets),
             Err(error) => self.trouble(&format!("cannot commit: {error}")),
@@ -179,7 +212,7 @@ impl ConsumerContext for Context {
         match rebalance {
             Rebalance::Revoke(partitions) => {
                 // What others own already cannot be committed any more.
-                if !consumer.assignment_lost() {
+                if !consumer.assignment_lost() && self.commit == Commit::AfterProcessing {
                     self.commit_now(consumer);
                 }
                 let revoked = self.rebalanced(consumer, partitions, "revoked");

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Expected;
 use crate::kafka::client;
 use crate::kafka::topics::{self, Wanted};
-use crate::settings::{Assignment, Properties};
+use crate::settings::{Assignment, Commit, Properties};
 use crate::workload::message::{hostname, process_id};
 
 /// How a consumer consumes.
@@ -33,6 +33,10 @@ pub struct Options {
     pub static_membership: bool,
     /// After how long without a heartbeat the group gives the member up.
     pub session_timeout: Duration,
+    /// When offsets are committed.
+    pub commit: Commit,
+    /// How long each message takes to be processed.
+    pub processing_time: Duration,
     /// Ends after so many deliveries; `None` goes on until cancelled.
     pub count: Option<u64>,
     /// Logs whenever so many more messages were delivered, but not more than once a second.
@@ -55,6 +59,8 @@ impl Options {
             // A drill kills consumers: librdkafka's 45 s would make each wait for the group, not for Kafka. 10 s was
             // Kafka's own default until 3.0, and is well above the brokers' least (6 s).
             session_timeout: Duration::from_secs(10),
+            commit: Commit::AfterProcessing,
+            processing_time: Duration::ZERO,
             count: None,
             log_every: 500,
             ledger: None,

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
+use rdkafka::message::BorrowedMessage;
 use tokio_util::sync::CancellationToken;
 
 use crate::kafka::client;
+use crate::settings::Commit;
 use crate::workload::consume::context::Context;
 use crate::workload::consume::{Options, Totals};
 use crate::workload::ledger::{ConsumerHeader, Line, SCHEMA, Writer};
@@ -23,6 +24,10 @@ const POLL: Duration = Duration::from_millis(50);
 const WRITE: Duration = Duration::from_millis(250);
 /// How often a sign of life is written, when there is not.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// How often the ledger is told how long messages took.
+const LATENCY: Duration = Duration::from_secs(1);
+/// How many messages at most are committed before the first of them is processed, where that is asked for.
+const AHEAD: usize = 100;
 /// How often offsets are committed.
 const COMMIT: Duration = Duration::from_millis(500);
 /// How long the end may take: the last commit, and leaving the group.
@@ -42,7 +47,8 @@ pub fn run(options: &Options, id: &str, host: &str, cancel: &CancellationToken) 
         topics: options.topics.clone(),
     });
     let ledger = Writer::create(options.ledger.as_deref(), &format!("consumer-{id}"), &header)?;
-    let consumer: BaseConsumer<Context> = client::create(&options.config(id, instance), Context::new(ledger))?;
+    let consumer: BaseConsumer<Context> =
+        client::create(&options.config(id, instance), Context::new(ledger, options.commit))?;
     let consumer = Arc::new(consumer);
     let context = consumer.context().clone();
     let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
@@ -55,11 +61,13 @@ pub fn run(options: &Options, id: &str, host: &str, cancel: &CancellationToken) 
         "consuming {} topics",
         topics.len()
     );
-    let commits = Commits::begin(consumer.clone(), context.clone());
+    let commits =
+        (options.commit == Commit::AfterProcessing).then(|| Commits::begin(consumer.clone(), context.clone()));
     let outcome = poll(options, id, &consumer, &context, cancel);
     context.write_delivered(true);
     leave(consumer, &context, commits);
     context.write_delivered(false);
+    context.write_latency();
     context.close_ledger();
     let (delivered, rebalances) = context.totals();
     tracing::info!(consumer = id, delivered, rebalances, "ended after {delivered} messages");
@@ -80,22 +88,21 @@ fn poll(
     let start = Instant::now();
     let (mut written, mut alive, mut logged_at) = (start, start, start);
     let (mut delivered, mut logged) = (0, 0);
+    let mut latency_written = start;
+    let ahead = options.commit == Commit::BeforeProcessing;
     while options.count.is_none_or(|count| delivered < count) && !cancel.is_cancelled() {
-        match consumer.poll(POLL) {
-            Some(Ok(message)) => {
-                context.deliver(message.topic(), message.partition(), message.offset());
-                delivered += 1;
+        let batch = fetch(consumer, if ahead { AHEAD } else { 1 })?;
+        if ahead && !batch.is_empty() {
+            context.commit_ahead(consumer, &batch);
+        }
+        for message in &batch {
+            std::thread::sleep(options.processing_time);
+            context.deliver(message);
+            delivered += 1;
+            if ahead {
+                // Whatever was processed when the process is killed is in the ledger.
+                context.write_delivered(false);
             }
-            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                let reason = consumer
-                    .client()
-                    .fatal_error()
-                    .map(|(_, reason)| reason)
-                    .unwrap_or_default();
-                anyhow::bail!("the consumer cannot go on: {code}: {reason}");
-            }
-            // The context has been told already.
-            Some(Err(_)) | None => {}
         }
         let now = Instant::now();
         if now - written >= WRITE {
@@ -103,6 +110,10 @@ fn poll(
             if context.write_delivered(now - alive >= HEARTBEAT) {
                 alive = now;
             }
+        }
+        if now - latency_written >= LATENCY {
+            latency_written = now;
+            context.write_latency();
         }
         if delivered - logged >= options.log_every && now - logged_at >= Duration::from_secs(1) {
             (logged, logged_at) = (delivered, now);
@@ -112,14 +123,41 @@ fn poll(
     Ok(())
 }
 
+/// Waits a moment for a message, and takes up to `most` that are there.
+///
+/// # Errors
+/// When the client cannot go on.
+fn fetch(consumer: &BaseConsumer<Context>, most: usize) -> anyhow::Result<Vec<BorrowedMessage<'_>>> {
+    let mut batch = Vec::new();
+    while batch.len() < most {
+        let wait = if batch.is_empty() { POLL } else { Duration::ZERO };
+        match consumer.poll(wait) {
+            Some(Ok(message)) => batch.push(message),
+            Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                let reason = consumer
+                    .client()
+                    .fatal_error()
+                    .map(|(_, reason)| reason)
+                    .unwrap_or_default();
+                anyhow::bail!("the consumer cannot go on: {code}: {reason}");
+            }
+            // The context has been told already.
+            Some(Err(_)) | None => break,
+        }
+    }
+    Ok(batch)
+}
+
 /// Commits, and leaves the group, in a thread: with the coordinator gone, neither has a deadline of its own that
 /// is short enough.
-fn leave(consumer: Arc<BaseConsumer<Context>>, context: &Arc<Context>, commits: Commits) {
+fn leave(consumer: Arc<BaseConsumer<Context>>, context: &Arc<Context>, commits: Option<Commits>) {
     let (done, left) = channel();
     let committing = context.clone();
     std::thread::spawn(move || {
-        commits.end();
-        committing.commit_now(&consumer);
+        if let Some(commits) = commits {
+            commits.end();
+            committing.commit_now(&consumer);
+        }
         // Closes the consumer: a last revocation, then it leaves the group.
         drop(consumer);
         let _ = done.send(());

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::timeline::event::TopicPartition;
-use crate::workload::ledger::Delivered;
+use crate::workload::latency::Latency;
+use crate::workload::ledger::{Delivered, Took};
+use crate::workload::message::Message;
 use crate::workload::spans::{self, Span};
 
 /// One partition's part of the tally.
@@ -11,6 +13,8 @@ use crate::workload::spans::{self, Span};
 struct Page {
     runs: Vec<(i64, i64)>,
     spans: Vec<Span>,
+    // How long messages took from their sends, by producer.
+    took: Vec<(String, Latency)>,
     // The offset after the last processed message, and the last one that the coordinator confirmed.
     processed: Option<i64>,
     committed: Option<i64>,
@@ -25,8 +29,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Notes a delivery at `now`.
-    pub fn deliver(&mut self, topic: &str, partition: i32, offset: i64, now: i64) {
+    /// Notes a delivery at `now`. The value tells, if it is one of khd's, who sent it and when.
+    pub fn deliver(&mut self, topic: &str, partition: i32, offset: i64, value: &[u8], now: i64) {
         if !self.pages.contains_key(topic) {
             self.pages.insert(topic.to_owned(), BTreeMap::new());
         }
@@ -40,6 +44,17 @@ impl Tally {
         }
         spans::push(&mut page.spans, now);
         page.processed = Some(offset + 1);
+        if let Some(message) = Message::parse(value) {
+            let micros = now.saturating_sub(message.begun).max(0) as u64 * 1000;
+            match page.took.iter_mut().find(|(producer, _)| producer == message.producer) {
+                Some((_, took)) => took.record(micros),
+                None => {
+                    let mut took = Latency::default();
+                    took.record(micros);
+                    page.took.push((message.producer.to_owned(), took));
+                }
+            }
+        }
         self.delivered += 1;
     }
 
@@ -61,6 +76,22 @@ impl Tally {
                         spans: std::mem::take(&mut page.spans),
                     });
                 }
+            }
+        }
+        drained
+    }
+
+    /// Takes out how long messages took since the last time, for the ledger.
+    pub fn drain_latency(&mut self) -> Vec<Took> {
+        let mut drained = Vec::new();
+        for (topic, pages) in &mut self.pages {
+            for (partition, page) in pages {
+                drained.extend(page.took.drain(..).map(|(producer, micros)| Took {
+                    topic: topic.clone(),
+                    partition: *partition,
+                    producer: Some(producer),
+                    micros,
+                }));
             }
         }
         drained
@@ -103,7 +134,7 @@ mod tests {
     fn runs_break_where_the_position_jumps() {
         let mut tally = Tally::default();
         for offset in [4, 5, 6, 9, 10, 2] {
-            tally.deliver("t", 0, offset, 1_000);
+            tally.deliver("t", 0, offset, b"", 1_000);
         }
         assert_eq!(tally.drain()[0].runs, [(4, 6), (9, 10), (2, 2)]);
         assert!(tally.drain().is_empty());
@@ -111,14 +142,29 @@ mod tests {
     }
 
     #[test]
+    fn latencies_are_told_apart_by_producer_and_those_of_strangers_are_left_out() {
+        let mut tally = Tally::default();
+        for (offset, value) in ["990:p-1:0", "980:p-2:0", "970:p-1:1", "stranger"].iter().enumerate() {
+            tally.deliver("t", 0, offset as i64, value.as_bytes(), 1_000);
+        }
+        let told: Vec<_> = tally
+            .drain_latency()
+            .into_iter()
+            .map(|took| (took.producer, took.micros.count()))
+            .collect();
+        assert_eq!(told, [(Some("p-1".to_owned()), 2), (Some("p-2".to_owned()), 1)]);
+        assert!(tally.drain_latency().is_empty());
+    }
+
+    #[test]
     fn only_what_is_processed_and_unconfirmed_is_committed() {
         let mut tally = Tally::default();
         let partition = ("t".to_owned(), 0);
-        tally.deliver("t", 0, 7, 1_000);
+        tally.deliver("t", 0, 7, b"", 1_000);
         assert_eq!(tally.uncommitted(), [(partition.clone(), 8)]);
         tally.confirm("t", 0, 8);
         assert!(tally.uncommitted().is_empty());
-        tally.deliver("t", 0, 8, 1_000);
+        tally.deliver("t", 0, 8, b"", 1_000);
         tally.forget(std::slice::from_ref(&partition));
         assert!(tally.uncommitted().is_empty());
     }

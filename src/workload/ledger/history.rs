@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::timeline::event::TopicPartition;
+use crate::workload::latency::Latency;
 use crate::workload::ledger::{ConsumerHeader, ProducerHeader, Rebalanced};
+use crate::workload::placements::Placements;
 use crate::workload::ranges::Ranges;
-use crate::workload::spans::{Activity, Spans};
+use crate::workload::spans::Activity;
 
 /// All ledgers of a lab.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,6 +25,8 @@ pub struct ProducerHistory {
     pub header: ProducerHeader,
     /// Its sends by partition.
     pub partitions: BTreeMap<TopicPartition, Sends>,
+    /// How long its acknowledged sends took, by the second (since the Unix epoch) in which it noted them.
+    pub latency: BTreeMap<i64, Latency>,
     /// Every send begun before this is settled.
     pub horizon: i64,
     /// When it last wrote its ledger.
@@ -46,12 +50,34 @@ pub struct Sends {
     pub failed: Ranges,
     /// Settled as unknown: may or may not be in the log.
     pub unknown: Ranges,
-    /// The greatest offset acknowledged up to the moment until which is judged.
-    pub last_offset: Option<i64>,
+    /// Where brokers said that they put those of [`acked`](Self::acked) of which they told it.
+    pub placed: Placements,
+    /// How the acknowledged offsets rose with time, in the order of the ledger.
+    pub tides: Vec<Tide>,
+    /// Those that may be in the log twice, or behind later ones, without blame on the cluster: the
+    /// client gave up another one while they were in flight.
+    pub excused: Ranges,
     /// When sends were acknowledged.
     pub acks: Activity,
     /// When sends that failed or are unknown began.
-    pub troubled: Spans,
+    pub troubled: Activity,
+    /// How long acknowledged sends took.
+    pub latency: Latency,
+}
+
+/// Acknowledgements that were noted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tide {
+    /// When the first of their sends began.
+    pub begun: i64,
+    /// When all of them were acknowledged.
+    pub at: i64,
+    /// Their least offset.
+    pub low: i64,
+    /// Their greatest offset.
+    pub high: i64,
+    /// Sequence number of the message at the least offset.
+    pub lowest: u64,
 }
 
 impl Sends {
@@ -82,6 +108,9 @@ pub struct ConsumerHistory {
     pub partitions: BTreeMap<TopicPartition, Deliveries>,
     /// Its rebalances, in order.
     pub rebalances: Vec<Rebalance>,
+    /// How long messages took from their sends to their deliveries, by the second (since the Unix epoch) in which it
+    /// noted them.
+    pub latency: BTreeMap<i64, Latency>,
     /// When it last wrote its ledger.
     pub last: i64,
     /// Whether it ended cleanly.
@@ -109,18 +138,58 @@ impl ConsumerHistory {
 /// What one consumer delivered from one partition.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Deliveries {
-    /// The offsets.
-    pub offsets: Ranges,
-    /// How many deliveries there were; more than offsets when some were delivered again.
-    pub count: u64,
+    /// What it delivered from one assignment of the partition to the next, in order.
+    pub tenures: Vec<Tenure>,
     /// When there were deliveries.
     pub times: Activity,
     /// The last committed offset that the coordinator confirmed.
     pub committed: Option<i64>,
-    /// Where the position moved otherwise than to the next offset, without a rebalance between: the first ten.
+    /// Commits beyond what the consumer had delivered until then.
+    pub overcommits: Vec<Overcommit>,
+    /// Where the position moved otherwise than to the next offset, without a rebalance between.
     pub jumps: Vec<Jump>,
-    /// How many such jumps there were.
-    pub jump_count: u64,
+    /// How long messages took from their sends to their deliveries, by producer.
+    pub latency: BTreeMap<String, Latency>,
+}
+
+impl Deliveries {
+    /// The offsets that were delivered.
+    pub fn offsets(&self) -> Ranges {
+        let mut offsets = Ranges::default();
+        self.tenures.iter().for_each(|tenure| offsets.extend(&tenure.offsets));
+        offsets
+    }
+
+    /// How many deliveries there were; more than offsets when some were delivered again.
+    pub fn count(&self) -> u64 {
+        self.tenures.iter().map(|tenure| tenure.count).sum()
+    }
+}
+
+/// What one consumer delivered from a partition while that was assigned to it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tenure {
+    /// When the partition was assigned.
+    pub since: i64,
+    /// When the consumer last delivered from it; [`since`](Self::since) if it never did.
+    pub until: i64,
+    /// The group's generation at the assignment, where known.
+    pub generation: Option<i32>,
+    /// The offsets it delivered.
+    pub offsets: Ranges,
+    /// How many deliveries there were.
+    pub count: u64,
+}
+
+/// A commit beyond what the consumer had delivered until then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overcommit {
+    /// When.
+    pub at: i64,
+    /// The committed offset.
+    pub offset: i64,
+    /// The offset after the last one that the consumer had delivered; 0 if it had delivered none.
+    pub processed: i64,
 }
 
 /// A step of a consumer's position that is not to the next offset. Forward over existing records it is a poll
@@ -170,12 +239,27 @@ impl Ledgers {
     pub fn last_offsets(&self) -> BTreeMap<TopicPartition, i64> {
         let mut last = BTreeMap::new();
         for (partition, sends) in self.producers.iter().flat_map(|producer| &producer.partitions) {
-            if let Some(offset) = sends.last_offset {
+            if let Some(offset) = sends.tides.iter().map(|tide| tide.high).max() {
                 let greatest = last.entry(partition.clone()).or_insert(offset);
                 *greatest = offset.max(*greatest);
             }
         }
         last
+    }
+
+    /// When sends began that failed or are unknown, by partition.
+    pub fn troubled(&self) -> BTreeMap<TopicPartition, Activity> {
+        let sends = self.producers.iter().flat_map(|producer| &producer.partitions);
+        merged(sends.map(|(partition, sends)| (partition.clone(), &sends.troubled)))
+    }
+
+    /// Consumers by the group that they are members of.
+    pub fn groups(&self) -> BTreeMap<&str, Vec<&ConsumerHistory>> {
+        let mut groups: BTreeMap<&str, Vec<&ConsumerHistory>> = BTreeMap::new();
+        for consumer in &self.consumers {
+            groups.entry(&consumer.header.group).or_default().push(consumer);
+        }
+        groups
     }
 
     /// Producers that may still have sends in flight that were begun before `cut`: not ended, and not past it. One
@@ -185,28 +269,6 @@ impl Ledgers {
             .iter()
             .filter(move |producer| !producer.closed && producer.horizon < cut)
     }
-
-    /// When the first send that failed or is unknown began, at or after `at`; exact to
-    /// [`QUIET_MS`](crate::workload::spans::QUIET_MS).
-    pub fn first_trouble(&self, at: i64) -> Option<i64> {
-        self.producers
-            .iter()
-            .flat_map(|producer| producer.partitions.values())
-            .filter_map(|sends| {
-                let (first, _) = sends.troubled.iter().find(|(_, last)| *last >= at)?;
-                Some(first.max(at))
-            })
-            .min()
-    }
-}
-
-/// Merges activities by topic: the finer ones are of partitions.
-pub fn by_topic(partitions: &BTreeMap<TopicPartition, Activity>) -> BTreeMap<String, Activity> {
-    merged(
-        partitions
-            .iter()
-            .map(|((topic, _), activity)| (topic.clone(), activity)),
-    )
 }
 
 /// Merges activities into one.

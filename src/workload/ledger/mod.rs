@@ -6,19 +6,23 @@
 //!
 //! [`Writer`] writes them, [`Ledgers`](history::Ledgers) reads them. Times are milliseconds since the Unix epoch.
 
+mod excuse;
 pub mod history;
 mod read;
 mod writer;
 
 use serde::{Deserialize, Serialize};
 
+use crate::workload::latency::Latency;
+use crate::workload::placements::Placed;
 use crate::workload::ranges::Ranges;
 use crate::workload::spans::Span;
 
+pub use read::Scope;
 pub use writer::Writer;
 
 /// Version of the ledgers' format; readers refuse what they do not know.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One line of a ledger. The first line of a file is [`Producer`](Line::Producer) or [`Consumer`](Line::Consumer).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,6 +57,14 @@ pub enum Line {
         /// What was delivered.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         partitions: Vec<Delivered>,
+    },
+    /// How long the sends took that were acknowledged, or the messages that were delivered, since the last such line;
+    /// once a second.
+    Latency {
+        /// When.
+        at: i64,
+        /// By partition and, for a consumer, by the producer of the messages.
+        partitions: Vec<Took>,
     },
     /// A rebalance gave the consumer these partitions, beside those it kept.
     Assigned(Rebalanced),
@@ -138,9 +150,12 @@ pub struct Settled {
     pub topic: String,
     /// The partition.
     pub partition: i32,
-    /// Acknowledged sends.
+    /// Acknowledged sends, with the offsets that brokers told; −1 where no message of the run was told its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub acked: Vec<Acked>,
+    pub acked: Vec<Placed>,
+    /// When the first of them began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earliest: Option<i64>,
     /// When they were acknowledged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub spans: Vec<Span>,
@@ -155,32 +170,19 @@ pub struct Settled {
     pub troubled: Vec<Span>,
 }
 
-/// A run of acknowledged sends: sequence and offset grow together. In JSON, `[sequence, count, offset]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(u64, u64, i64)", into = "(u64, u64, i64)")]
-pub struct Acked {
-    /// The first sequence number.
-    pub sequence: u64,
-    /// How many.
-    pub count: u64,
-    /// The first one's offset; −1 where no message of the run was told its own.
-    pub offset: i64,
-}
-
-impl From<(u64, u64, i64)> for Acked {
-    fn from((sequence, count, offset): (u64, u64, i64)) -> Self {
-        Self {
-            sequence,
-            count,
-            offset,
-        }
-    }
-}
-
-impl From<Acked> for (u64, u64, i64) {
-    fn from(acked: Acked) -> Self {
-        (acked.sequence, acked.count, acked.offset)
-    }
+/// How long messages of one partition took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Took {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The producer of the messages; `None` in that producer's own ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub producer: Option<String>,
+    /// In a producer's ledger from the send to its acknowledgement, by librdkafka's clock; in a consumer's from the send
+    /// to the delivery, by the two clocks of their hosts, to the millisecond.
+    pub micros: Latency,
 }
 
 /// What was delivered from one partition.

@@ -5,29 +5,49 @@ use std::io::BufRead;
 
 use anyhow::{Context as _, bail};
 
+use crate::timeline::event::TopicPartition;
+use crate::workload::latency::Latency;
+use crate::workload::ledger::excuse::Excuses;
 use crate::workload::ledger::history::{
-    ConsumerHistory, Jump, Ledgers, ProducerHistory, Rebalance, RebalanceKind, Sends,
+    ConsumerHistory, Jump, Ledgers, Overcommit, ProducerHistory, Rebalance, RebalanceKind, Sends, Tenure, Tide,
 };
-use crate::workload::ledger::{Delivered, Line, SCHEMA, Settled};
+use crate::workload::ledger::{Committed, Delivered, Line, Rebalanced, SCHEMA, Settled, Took};
+use crate::workload::placements::Placed;
 
-/// How many examples of a jump are kept for each consumer and partition.
-const EXAMPLES: usize = 10;
+/// Acknowledgements noted within the same so many milliseconds are one [`Tide`]: memory follows from time, not from messages.
+const TIDE_MS: i64 = 1_000;
+
+/// Which part of the ledgers' time is judged. Times are milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// Latencies noted before this are of no interest.
+    pub since: i64,
+    /// Acknowledgements told in lines written after this go to [`Sends::acked_later`]. To compare with a log, give the
+    /// moment just before its end offsets were taken.
+    pub until: i64,
+}
+
+impl Scope {
+    /// All of it.
+    pub const ALL: Self = Self {
+        since: i64::MIN,
+        until: i64::MAX,
+    };
+}
 
 impl Ledgers {
     /// Reads ledgers, each a name and its bytes. A last line that is not whole yet is left out, and so is a file
     /// without a whole line.
     ///
-    /// Acknowledgements told in lines written after `until` (milliseconds since the Unix epoch) go to
-    /// [`Sends::acked_later`]: to compare with a log, give the moment just before its end offsets were taken, and
-    /// read the ledgers after the log, so that no reservation is missing.
+    /// To compare them with a log, read them after the log, so that no reservation is missing.
     ///
     /// # Errors
     /// When a file cannot be read, has another schema, or a whole line of it is not a ledger's.
-    pub fn read<R: BufRead>(files: impl IntoIterator<Item = (String, R)>, until: i64) -> anyhow::Result<Self> {
+    pub fn read<R: BufRead>(files: impl IntoIterator<Item = (String, R)>, scope: Scope) -> anyhow::Result<Self> {
         let mut ledgers = Self::default();
         for (name, file) in files {
-            match History::read(file, until).with_context(|| format!("cannot read the ledger {name}"))? {
-                Some(History::Producer(history)) => ledgers.producers.push(history),
+            match History::read(file, scope).with_context(|| format!("cannot read the ledger {name}"))? {
+                Some(History::Producer(history, _)) => ledgers.producers.push(history),
                 Some(History::Consumer(history, _)) => ledgers.consumers.push(history),
                 None => {}
             }
@@ -43,16 +63,24 @@ impl Ledgers {
     }
 }
 
-/// The last delivered offset of each partition, since the partition was assigned.
-type Positions = BTreeMap<(String, i32), i64>;
+/// Where a consumer is in a partition.
+#[derive(Debug, Default)]
+struct Position {
+    // The last delivered offset, since the partition was assigned.
+    last: Option<i64>,
+    // The offset after the greatest that was ever delivered.
+    processed: i64,
+}
+
+type Positions = BTreeMap<TopicPartition, Position>;
 
 enum History {
-    Producer(ProducerHistory),
+    Producer(ProducerHistory, Excuses),
     Consumer(ConsumerHistory, Positions),
 }
 
 impl History {
-    fn read(mut file: impl BufRead, until: i64) -> anyhow::Result<Option<Self>> {
+    fn read(mut file: impl BufRead, scope: Scope) -> anyhow::Result<Option<Self>> {
         let mut history: Option<Self> = None;
         let mut bytes = Vec::new();
         for number in 1.. {
@@ -65,7 +93,7 @@ impl History {
             match history.as_mut() {
                 None => history = Some(Self::begin(line)?),
                 Some(history) => history
-                    .apply(line, until)
+                    .apply(line, scope)
                     .with_context(|| format!("line {number} is out of place"))?,
             }
         }
@@ -76,14 +104,18 @@ impl History {
         let (schema, history) = match line {
             Line::Producer(header) => (
                 header.schema,
-                Self::Producer(ProducerHistory {
-                    horizon: header.started,
-                    last: header.started,
-                    header,
-                    partitions: BTreeMap::new(),
-                    closed: false,
-                    notes: Vec::new(),
-                }),
+                Self::Producer(
+                    ProducerHistory {
+                        horizon: header.started,
+                        last: header.started,
+                        header,
+                        partitions: BTreeMap::new(),
+                        latency: BTreeMap::new(),
+                        closed: false,
+                        notes: Vec::new(),
+                    },
+                    Excuses::default(),
+                ),
             ),
             Line::Consumer(header) => (
                 header.schema,
@@ -93,6 +125,7 @@ impl History {
                         header,
                         partitions: BTreeMap::new(),
                         rebalances: Vec::new(),
+                        latency: BTreeMap::new(),
                         closed: false,
                         notes: Vec::new(),
                     },
@@ -107,16 +140,21 @@ impl History {
         Ok(history)
     }
 
-    fn apply(&mut self, line: Line, until: i64) -> anyhow::Result<()> {
+    fn apply(&mut self, line: Line, scope: Scope) -> anyhow::Result<()> {
         match self {
-            Self::Producer(history) => history.apply(line, until),
-            Self::Consumer(history, positions) => history.apply(line, positions),
+            Self::Producer(history, excuses) => history.apply(line, scope, excuses),
+            Self::Consumer(history, positions) => history.apply(line, scope, positions),
         }
     }
 }
 
+/// Adds what a line tells of latencies to those of its second.
+fn took(by_second: &mut BTreeMap<i64, Latency>, at: i64, took: &Took) {
+    by_second.entry(at.div_euclid(1000)).or_default().merge(&took.micros);
+}
+
 impl ProducerHistory {
-    fn apply(&mut self, line: Line, until: i64) -> anyhow::Result<()> {
+    fn apply(&mut self, line: Line, scope: Scope, excuses: &mut Excuses) -> anyhow::Result<()> {
         match line {
             Line::Reserve { at, partitions } => {
                 self.last = at;
@@ -132,11 +170,25 @@ impl ProducerHistory {
             } => {
                 self.last = at;
                 self.horizon = horizon;
-                for settled in partitions {
+                for settled in &partitions {
                     let key = (settled.topic.clone(), settled.partition);
-                    self.partitions.entry(key).or_default().apply(&settled, at <= until);
+                    self.partitions
+                        .entry(key)
+                        .or_default()
+                        .apply(settled, at, at <= scope.until);
+                }
+                if self.header.idempotent {
+                    excuses.note(at, &partitions, &mut self.partitions);
                 }
             }
+            Line::Latency { at, partitions } if at >= scope.since => {
+                for of in partitions {
+                    took(&mut self.latency, at, &of);
+                    let sends = self.partitions.entry((of.topic, of.partition)).or_default();
+                    sends.latency.merge(&of.micros);
+                }
+            }
+            Line::Latency { .. } => {}
             Line::Note { at, message } => self.notes.push((at, message)),
             Line::Closed { at } => {
                 self.last = at;
@@ -153,29 +205,64 @@ impl ProducerHistory {
 }
 
 impl Sends {
-    fn apply(&mut self, settled: &Settled, judged: bool) {
-        for run in &settled.acked {
-            let range = run.sequence..run.sequence + run.count;
-            if !judged {
-                self.acked_later.insert_range(range);
-                continue;
+    fn apply(&mut self, settled: &Settled, at: i64, judged: bool) {
+        let told = |run: &&Placed| run.offset >= 0 && run.count > 0;
+        for run in settled
+            .acked
+            .iter()
+            .filter(|run| run.count < 1 << 60 && run.sequence < 1 << 60)
+        {
+            if judged {
+                self.acked.insert_range(run.sequences());
+            } else {
+                self.acked_later.insert_range(run.sequences());
             }
-            self.acked.insert_range(range);
-            if run.offset >= 0 {
-                self.last_offset = self.last_offset.max(Some(run.offset + run.count as i64 - 1));
-            }
+        }
+        if judged && let Some(lowest) = settled.acked.iter().filter(told).min_by_key(|run| run.offset) {
+            settled
+                .acked
+                .iter()
+                .filter(told)
+                .for_each(|run| self.placed.push_run(*run));
+            let last = |run: &Placed| run.offset.saturating_add_unsigned(run.count - 1);
+            self.rise(Tide {
+                // A line that does not tell when its sends began says nothing of what they came after.
+                begun: settled.earliest.unwrap_or(i64::MIN),
+                at,
+                low: lowest.offset,
+                high: settled
+                    .acked
+                    .iter()
+                    .filter(told)
+                    .map(last)
+                    .max()
+                    .unwrap_or(lowest.offset),
+                lowest: lowest.sequence,
+            });
         }
         settled.spans.iter().for_each(|span| self.acks.add(*span));
         self.failed.extend(&settled.failed);
         self.unknown.extend(&settled.unknown);
-        for span in &settled.troubled {
-            self.troubled.insert(span.first, span.last);
+        settled.troubled.iter().for_each(|span| self.troubled.add(*span));
+    }
+
+    fn rise(&mut self, tide: Tide) {
+        match self.tides.last_mut() {
+            Some(last) if last.at.div_euclid(TIDE_MS) == tide.at.div_euclid(TIDE_MS) => {
+                last.begun = last.begun.min(tide.begun);
+                last.at = last.at.max(tide.at);
+                if tide.low < last.low {
+                    (last.low, last.lowest) = (tide.low, tide.lowest);
+                }
+                last.high = last.high.max(tide.high);
+            }
+            _ => self.tides.push(tide),
         }
     }
 }
 
 impl ConsumerHistory {
-    fn apply(&mut self, line: Line, positions: &mut Positions) -> anyhow::Result<()> {
+    fn apply(&mut self, line: Line, scope: Scope, positions: &mut Positions) -> anyhow::Result<()> {
         match line {
             Line::Delivered { at, partitions } => {
                 self.last = at;
@@ -183,12 +270,18 @@ impl ConsumerHistory {
                     self.delivered(delivered, at, positions);
                 }
             }
-            Line::Assigned(what) => {
-                // Whoever held the partition meanwhile moved on from there: the next delivery is no jump.
-                for partition in &what.partitions {
-                    positions.remove(partition);
+            Line::Latency { at, partitions } if at >= scope.since => {
+                for of in partitions {
+                    took(&mut self.latency, at, &of);
+                    let deliveries = self.partitions.entry((of.topic, of.partition)).or_default();
+                    let by_producer = deliveries.latency.entry(of.producer.unwrap_or_default());
+                    by_producer.or_default().merge(&of.micros);
                 }
+            }
+            Line::Latency { .. } => {}
+            Line::Assigned(what) => {
                 self.last = what.at;
+                self.assigned(&what, positions);
                 let kind = RebalanceKind::Assigned;
                 self.rebalances.push(Rebalance { kind, what });
             }
@@ -199,10 +292,7 @@ impl ConsumerHistory {
             }
             Line::Committed { at, offsets } => {
                 self.last = at;
-                for committed in offsets {
-                    let key = (committed.topic, committed.partition);
-                    self.partitions.entry(key).or_default().committed = Some(committed.offset);
-                }
+                offsets.into_iter().for_each(|one| self.committed(one, at, positions));
             }
             Line::Note { at, message } => self.notes.push((at, message)),
             Line::Closed { at } => {
@@ -214,28 +304,62 @@ impl ConsumerHistory {
         Ok(())
     }
 
+    fn assigned(&mut self, what: &Rebalanced, positions: &mut Positions) {
+        for partition in &what.partitions {
+            // Whoever held the partition meanwhile moved on from there: the next delivery is no jump.
+            positions.entry(partition.clone()).or_default().last = None;
+            let deliveries = self.partitions.entry(partition.clone()).or_default();
+            deliveries.tenures.push(Tenure {
+                since: what.at,
+                until: what.at,
+                generation: what.generation,
+                ..Tenure::default()
+            });
+        }
+    }
+
+    fn committed(&mut self, committed: Committed, at: i64, positions: &mut Positions) {
+        let key = (committed.topic, committed.partition);
+        let processed = positions.entry(key.clone()).or_default().processed;
+        let deliveries = self.partitions.entry(key).or_default();
+        deliveries.committed = Some(committed.offset);
+        if committed.offset > processed {
+            deliveries.overcommits.push(Overcommit {
+                at,
+                offset: committed.offset,
+                processed,
+            });
+        }
+    }
+
     fn delivered(&mut self, delivered: &Delivered, at: i64, positions: &mut Positions) {
         let key = (delivered.topic.clone(), delivered.partition);
-        let deliveries = self.partitions.entry(key.clone()).or_default();
-        let mut position = positions.get(&key).copied();
+        let position = positions.entry(key.clone()).or_default();
+        let deliveries = self.partitions.entry(key).or_default();
+        if deliveries.tenures.is_empty() {
+            // Its assignment is in no ledger: it assigned the partition to itself.
+            deliveries.tenures.push(Tenure {
+                since: self.header.started,
+                ..Tenure::default()
+            });
+        }
+        let Some(tenure) = deliveries.tenures.last_mut() else {
+            return;
+        };
         for &(first, last) in &delivered.runs {
-            if first < 0 || last < first {
+            if first < 0 || last < first || last == i64::MAX {
                 continue;
             }
-            if let Some(from) = position.filter(|from| from + 1 != first) {
-                deliveries.jump_count += 1;
-                if deliveries.jumps.len() < EXAMPLES {
-                    deliveries.jumps.push(Jump { from, to: first, at });
-                }
+            if let Some(from) = position.last.filter(|from| from + 1 != first) {
+                deliveries.jumps.push(Jump { from, to: first, at });
             }
-            position = Some(last);
-            deliveries.offsets.insert_range(first as u64..last as u64 + 1);
-            deliveries.count += (last - first) as u64 + 1;
+            position.last = Some(last);
+            position.processed = position.processed.max(last + 1);
+            tenure.offsets.insert_range(first as u64..last as u64 + 1);
+            tenure.count = tenure.count.saturating_add((last - first) as u64 + 1);
         }
+        tenure.until = at;
         delivered.spans.iter().for_each(|span| deliveries.times.add(*span));
-        if let Some(position) = position {
-            positions.insert(key, position);
-        }
     }
 }
 

@@ -5,7 +5,9 @@
 use std::collections::VecDeque;
 
 use crate::timeline::event::TopicPartition;
-use crate::workload::ledger::{Acked, Settled};
+use crate::workload::latency::Latency;
+use crate::workload::ledger::{Settled, Took};
+use crate::workload::placements::Placed;
 use crate::workload::ranges::Ranges;
 use crate::workload::spans::{self, Span};
 
@@ -19,6 +21,8 @@ pub enum Fate {
     Acked {
         /// Negative where it gives none.
         offset: i64,
+        /// How long the send took, in microseconds, where that is known.
+        took: Option<u64>,
     },
     /// Certainly not written.
     Failed,
@@ -40,7 +44,10 @@ pub struct Counts {
 /// One partition's page.
 #[derive(Debug, Default)]
 struct Slot {
-    acked: Vec<Acked>,
+    acked: Vec<Placed>,
+    // When the first of these began.
+    earliest: Option<i64>,
+    took: Latency,
     spans: Vec<Span>,
     failed: Ranges,
     unknown: Ranges,
@@ -75,15 +82,17 @@ impl Book {
         }
     }
 
-    /// Notes a send's fate, learnt at `now`; `begun` is when a send began that was not acknowledged.
+    /// Notes the fate, learnt at `now`, of a send that began at `begun`.
     pub fn settle(&mut self, slot: usize, sequence: u64, fate: Fate, now: i64, begun: i64) {
         let Some(slot) = self.slots.get_mut(slot) else {
             return;
         };
         match fate {
-            Fate::Acked { offset } => {
+            Fate::Acked { offset, took } => {
                 self.counts.acked += 1;
                 slot.acknowledge(sequence, offset);
+                slot.earliest = Some(slot.earliest.map_or(begun, |earliest| earliest.min(begun)));
+                took.into_iter().for_each(|micros| slot.took.record(micros));
                 spans::push(&mut slot.spans, now);
             }
             Fate::Failed => {
@@ -155,10 +164,26 @@ impl Book {
                 topic: topic.clone(),
                 partition: *partition,
                 acked: std::mem::take(&mut slot.acked),
+                earliest: slot.earliest.take(),
                 spans: std::mem::take(&mut slot.spans),
                 failed: std::mem::take(&mut slot.failed),
                 unknown: std::mem::take(&mut slot.unknown),
                 troubled: std::mem::take(&mut slot.troubled),
+            })
+            .collect()
+    }
+
+    /// Takes out how long the acknowledged sends took since the last time, for the ledger.
+    pub fn drain_latency(&mut self) -> Vec<Took> {
+        self.names
+            .iter()
+            .zip(&mut self.slots)
+            .filter(|(_, slot)| !slot.took.is_empty())
+            .map(|((topic, partition), slot)| Took {
+                topic: topic.clone(),
+                partition: *partition,
+                producer: None,
+                micros: std::mem::take(&mut slot.took),
             })
             .collect()
     }
@@ -182,7 +207,7 @@ impl Slot {
             {
                 run.count += 1;
             }
-            _ => self.acked.push(Acked {
+            _ => self.acked.push(Placed {
                 sequence,
                 count: 1,
                 offset,
@@ -214,7 +239,10 @@ mod tests {
     }
 
     fn acked(offset: i64) -> Fate {
-        Fate::Acked { offset }
+        Fate::Acked {
+            offset,
+            took: Some(1_500),
+        }
     }
 
     proptest! {
@@ -274,6 +302,17 @@ mod tests {
         assert_eq!(book.horizon(1_190, &[2, 1]), 1_120, "a newer one is in flight");
         book.settle(0, 1, Fate::Unknown, 1_200, 1_120);
         assert_eq!(book.horizon(1_300, &[2, 1]), 1_300);
+    }
+
+    #[test]
+    fn a_line_tells_when_the_first_of_its_sends_began_and_latencies_are_drained_apart() {
+        let mut book = book();
+        book.settle(0, 0, acked(5), 1_160, 1_150);
+        book.settle(0, 1, acked(6), 1_170, 1_140);
+        assert_eq!(book.drain()[0].earliest, Some(1_140));
+        let took = book.drain_latency();
+        assert_eq!((took.len(), took[0].micros.count()), (1, 2));
+        assert!(book.drain_latency().is_empty());
     }
 
     #[test]

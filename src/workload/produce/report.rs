@@ -111,6 +111,17 @@ impl Shared {
         }
         write
     }
+
+    /// Writes to the ledger how long the acknowledged sends took since the last time.
+    pub fn write_latency(&self) {
+        let partitions = self.reports().book.drain_latency();
+        if !partitions.is_empty() {
+            self.ledger.append_or_log(&Line::Latency {
+                at: now_ms(),
+                partitions,
+            });
+        }
+    }
 }
 
 /// Packs a slot and a sequence number into the word that librdkafka carries with a message.
@@ -172,8 +183,13 @@ impl ProducerContext for Context {
         let mut reports = self.0.reports();
         match result {
             Ok(message) if status::persistence(message) == Persistence::Persisted => {
+                let took = status::latency(message);
+                // A little too early rather than too late: it was sent at this time at the latest.
+                let begun = took.map_or_else(|| begun(message), |micros| now - micros.div_ceil(1000) as i64 - 1);
                 let offset = message.offset();
-                reports.book.settle(slot, sequence, Fate::Acked { offset }, now, now);
+                reports
+                    .book
+                    .settle(slot, sequence, Fate::Acked { offset, took }, now, begun);
                 self.acknowledged(&mut reports, slot, message);
             }
             // With acks=0 nobody acknowledges anything.

@@ -25,6 +25,8 @@ use crate::workload::produce::{Options, Totals};
 const WRITE: Duration = Duration::from_millis(250);
 /// How many times [`WRITE`] may pass without a line.
 const HEARTBEAT: u32 = 4;
+/// How often the ledger is told how long sends took.
+const LATENCY: Duration = Duration::from_secs(1);
 /// How long messages in flight may take at the end: message.timeout.ms and a little.
 const FLUSH: Duration = Duration::from_secs(32);
 /// How long a client that can no longer send may take to report what it had in flight.
@@ -76,6 +78,7 @@ pub fn run(
         outcome
     });
     shared.write_settled(true);
+    shared.write_latency();
     shared.ledger.append_or_log(&Line::Closed { at: now_ms() });
     let totals = sender.totals();
     tracing::info!(
@@ -92,11 +95,15 @@ pub fn run(
 
 /// Writes the ledger until nobody holds the other end of the channel any more.
 fn keep_ledger(shared: &Shared, stopped: &Receiver<()>) {
-    let mut silent = 0;
+    let (mut silent, mut written) = (0, Instant::now());
     while stopped.recv_timeout(WRITE) == Err(RecvTimeoutError::Timeout) {
         silent += 1;
         if shared.write_settled(silent >= HEARTBEAT) {
             silent = 0;
+        }
+        if written.elapsed() >= LATENCY {
+            written = Instant::now();
+            shared.write_latency();
         }
     }
 }

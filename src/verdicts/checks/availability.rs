@@ -1,0 +1,101 @@
+//! availability: the share of sends that succeeded while a fault made itself felt.
+
+use crate::timeline::limits::Bound;
+use crate::verdicts::evidence::Evidence;
+use crate::verdicts::{Check, Finding, Measure, Status};
+use crate::workload::spans::Activity;
+
+/// Without a limit of one's own: one send of a hundred may go without an acknowledgement.
+const LEAST: f64 = 0.99;
+
+/// The share of sends that were acknowledged, as the mean over partitions.
+pub struct Availability;
+
+impl Check for Availability {
+    fn id(&self) -> &'static str {
+        "availability"
+    }
+
+    fn meaning(&self) -> &'static str {
+        "acknowledged sends of all that were settled from the fault to the cut, as the mean over partitions"
+    }
+
+    fn source(&self) -> &'static str {
+        "redpanda-data/chaos, stat.py: ok / (ok + failed) per partition; one without a sample counts as 0"
+    }
+
+    fn measure(&self) -> Option<Measure> {
+        Some(Measure::Share)
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Finding {
+        let Some(window) = evidence.fault_window() else {
+            return Finding::skipped("no fault was injected");
+        };
+        let Some(ledgers) = evidence.ledgers() else {
+            return Finding::new(Status::NoData, "the ledgers could not be collected");
+        };
+        if evidence.expected.workload.producers == 0 {
+            return Finding::skipped("the lab has no producers");
+        }
+        let (acks, troubled, none) = (ledgers.acks(), ledgers.troubled(), Activity::default());
+        let mut worst: Option<(String, f64)> = None;
+        let (mut sum, mut count, mut settled, mut failed) = (0.0, 0u32, 0, 0);
+        for partition in evidence.expected.partitions() {
+            let ok = acks.get(&partition).unwrap_or(&none).count_within(window);
+            // Whoever waits for an answer in vain does not care whether the message was written.
+            let bad = troubled.get(&partition).unwrap_or(&none).count_within(window);
+            let share = if ok == 0 { 0.0 } else { ok as f64 / (ok + bad) as f64 };
+            (sum, count) = (sum + share, count + 1);
+            (settled, failed) = (settled + ok + bad, failed + bad);
+            if worst.as_ref().is_none_or(|(_, least)| share < *least) {
+                worst = Some((format!("{}/{}", partition.0, partition.1), share));
+            }
+        }
+        if settled == 0 {
+            return Finding::new(Status::NoData, "no send was settled in the fault's window");
+        }
+        let share = sum / f64::from(count.max(1));
+        let (partition, least) = worst.unwrap_or_default();
+        let told = |share: f64| Measure::Share.told(share);
+        let summary = match failed {
+            0 if least == 1.0 => "every send was acknowledged".to_owned(),
+            _ => format!(
+                "{} of sends were acknowledged, {} on {partition}",
+                told(share),
+                told(least)
+            ),
+        };
+        Finding::measured(self, evidence, Some(Bound::at_least(LEAST)), share, summary)
+            .with("failed_or_unknown", failed)
+            .with("worst", least)
+            .with("partition", partition)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdicts::checks::testing::Drill;
+
+    #[test]
+    fn sends_that_fail_lower_it_and_a_partition_without_any_counts_as_nothing() {
+        let good = Availability.judge(&Drill::good().evidence());
+        assert_eq!(
+            (good.status, &good.measured["value"]),
+            (Status::Passed, &1.0.into()),
+            "{}",
+            good.summary
+        );
+        let failing = Availability.judge(&Drill::good().sends_fail_at(3_000).evidence());
+        assert_eq!(failing.status, Status::Failed, "{}", failing.summary);
+        assert!(failing.measured["value"].as_f64().unwrap() > 0.9);
+        let idle = Availability.judge(&Drill::good().partition_without_sends().evidence());
+        assert_eq!(
+            (idle.status, &idle.measured["value"]),
+            (Status::Failed, &0.5.into()),
+            "{}",
+            idle.summary
+        );
+    }
+}

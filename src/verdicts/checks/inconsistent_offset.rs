@@ -1,0 +1,205 @@
+//! inconsistent-offset: one offset with two values, or an acknowledged offset that holds another value, or nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::timeline::event::TopicPartition;
+use crate::verdicts::checks::by_count;
+use crate::verdicts::evidence::Evidence;
+use crate::verdicts::messages::{Anomaly, Found, Messages, Pair};
+use crate::verdicts::{Check, Finding, Measure, MessageCheck};
+use crate::workload::placements::{Placed, Placements};
+use crate::workload::ranges::Ranges;
+
+/// Every offset holds one value, and the one that was acknowledged there.
+pub struct InconsistentOffset;
+
+impl Check for InconsistentOffset {
+    fn id(&self) -> &'static str {
+        "inconsistent-offset"
+    }
+
+    fn meaning(&self) -> &'static str {
+        "every offset holds one value, and the one that was acknowledged there"
+    }
+
+    fn source(&self) -> &'static str {
+        "Jepsen, Kafka workload: inconsistent offsets; one offset with two values"
+    }
+
+    fn measure(&self) -> Option<Measure> {
+        Some(Measure::Count)
+    }
+
+    fn judge(&self, evidence: &Evidence) -> Finding {
+        by_count(
+            self,
+            evidence,
+            "every message is at the offset that was acknowledged",
+            |count| {
+                format!(
+                    "{count} offsets hold something else than the message that was acknowledged, or delivered, there"
+                )
+            },
+        )
+    }
+}
+
+impl MessageCheck for InconsistentOffset {
+    fn find(&self, messages: &Messages) -> Found {
+        let mut found = Found::none(messages);
+        // By partition and offset, whose messages are said to be there.
+        let mut claims: BTreeMap<(&TopicPartition, i64), BTreeSet<(&str, u64)>> = BTreeMap::new();
+        let pairs = messages.pairs();
+        for pair in &pairs {
+            let of_acks = astray(pair, &pair.sends.placed, true);
+            let of_polls = astray(pair, pair.polled, false);
+            for (sequence, offset) in of_acks.into_iter().chain(of_polls) {
+                claims
+                    .entry((&pair.partition, offset))
+                    .or_default()
+                    .insert((pair.producer, sequence));
+            }
+        }
+        if messages.told.values.is_some() {
+            for (place, values) in disputed(&pairs) {
+                claims.entry(place).or_default().extend(values);
+            }
+        }
+        for ((partition, offset), claimed) in claims {
+            found.add(|| {
+                let mut values = claimed;
+                // What the log holds there, if anything.
+                for pair in pairs.iter().filter(|pair| pair.partition == *partition) {
+                    let here = pair.placed.iter().find(|run| run.holds(offset));
+                    values.extend(here.map(|run| (pair.producer, run.sequence + (offset - run.offset) as u64)));
+                }
+                let value = |(producer, sequence): (&str, u64)| messages.value(partition, producer, sequence);
+                Anomaly::at(partition)
+                    .with("offset", offset)
+                    .with("values", values.into_iter().map(value).collect::<Vec<_>>())
+            });
+        }
+        found
+    }
+}
+
+/// Messages that are said to be where the log, which was read there, does not have them: `strictly`, also where it has
+/// nothing, as long as it has the message elsewhere. One that is nowhere is lost, and that is another check's.
+fn astray(pair: &Pair<'_>, said: &Placements, strictly: bool) -> Vec<(u64, i64)> {
+    let Some(log) = pair.log else { return Vec::new() };
+    let doubtful = said.sequences().without(&agreed(said, pair.placed));
+    let in_log = pair.placed.sequences();
+    let mut astray = Vec::new();
+    for part in said.within(&doubtful) {
+        for sequence in part.sequences() {
+            let offset = part.offset_of(sequence);
+            let taken = log.offsets.contains(offset.max(0) as u64);
+            let moved = strictly && in_log.contains(sequence);
+            if log.covers(offset..offset + 1) && (taken || moved) {
+                astray.push((sequence, offset));
+            }
+        }
+    }
+    astray
+}
+
+/// The messages that both have at the same offset.
+fn agreed(said: &Placements, log: &Placements) -> Ranges {
+    let mut agreed = Ranges::default();
+    let mut whole = 0..0;
+    let mut runs = log.by_sequence().peekable();
+    let mut open: Vec<Placed> = Vec::new();
+    for run in said.by_sequence() {
+        open.retain(|other| other.sequence + other.count > run.sequence);
+        while let Some(next) = runs.next_if(|next| next.sequence < run.sequence + run.count) {
+            if next.sequence + next.count > run.sequence {
+                open.push(next);
+            }
+        }
+        for other in &open {
+            let same = other
+                .part(run.sequences())
+                .filter(|part| part.offset == run.offset_of(part.sequence));
+            if let Some(part) = same {
+                if part.sequence == whole.end {
+                    whole.end += part.count;
+                } else {
+                    agreed.insert_range(std::mem::replace(&mut whole, part.sequences()));
+                }
+            }
+        }
+    }
+    agreed.insert_range(whole);
+    agreed
+}
+
+/// Offsets at which a history tells of two values, whoever tells: acknowledgements, polls, or the final read.
+fn disputed<'a>(pairs: &'a [Pair<'a>]) -> BTreeMap<(&'a TopicPartition, i64), BTreeSet<(&'a str, u64)>> {
+    let mut told: Vec<(&TopicPartition, i64, &str, u64)> = Vec::new();
+    for pair in pairs {
+        let runs = pair
+            .placed
+            .iter()
+            .chain(pair.polled.iter())
+            .chain(pair.sends.placed.iter());
+        told.extend(runs.flat_map(|run| {
+            run.sequences()
+                .map(move |sequence| (&pair.partition, run.offset_of(sequence), pair.producer, sequence))
+        }));
+    }
+    told.sort_unstable();
+    told.dedup();
+    let mut disputed: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for (one, other) in told.iter().zip(told.iter().skip(1)) {
+        if (one.0, one.1) == (other.0, other.1) {
+            let values = disputed.entry((one.0, one.1)).or_default();
+            values.extend([(one.2, one.3), (other.2, other.3)]);
+        }
+    }
+    disputed
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::verdicts::Status;
+    use crate::verdicts::checks::testing::Drill;
+
+    #[test]
+    fn an_acknowledged_offset_that_holds_another_message_fails_and_names_both() {
+        let good = InconsistentOffset.judge(&Drill::good().evidence());
+        assert_eq!(good.status, Status::Passed, "{}", good.summary);
+        let bad = InconsistentOffset.judge(&Drill::good().swapped(10, 11).evidence());
+        assert_eq!(bad.status, Status::Failed, "{}", bad.summary);
+        assert_eq!(bad.measured["count"], 2);
+        assert_eq!(
+            bad.measured["examples"][0]["values"],
+            serde_json::json!(["p:0:10", "p:0:11"])
+        );
+    }
+
+    #[test]
+    fn a_message_that_is_nowhere_is_lost_and_its_offset_is_not_inconsistent() {
+        let lost = InconsistentOffset.judge(&Drill::good().log_without(7).evidence());
+        assert_eq!(lost.status, Status::Passed, "{}", lost.summary);
+    }
+
+    proptest! {
+        #[test]
+        fn agreed_are_the_messages_at_the_same_offset(
+            said in proptest::collection::vec((0..20u64, 1..4u64, 0..20i64), 0..10),
+            log in proptest::collection::vec((0..20u64, 1..4u64, 0..20i64), 0..10),
+        ) {
+            let placements = |runs: &[(u64, u64, i64)]| runs.iter().map(|run| Placed::from(*run)).collect::<Placements>();
+            let singles = |placements: &Placements| -> BTreeSet<(u64, i64)> {
+                placements.iter().flat_map(|run| run.sequences().map(move |s| (s, run.offset_of(s)))).collect()
+            };
+            let (said, log) = (placements(&said), placements(&log));
+            let both: BTreeSet<u64> = singles(&said).intersection(&singles(&log)).map(|(sequence, _)| *sequence).collect();
+            let told: BTreeSet<u64> = agreed(&said, &log).iter().flatten().collect();
+            prop_assert_eq!(told, both);
+        }
+    }
+}
