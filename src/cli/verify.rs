@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::cli::lab::{Lab, command_line};
+use crate::cli::reports::Reports;
 use crate::cli::run::{Run, conclude};
-use crate::cli::terminal::Output;
 use crate::cli::{interrupt, settings};
 use crate::drill::audit;
 use crate::drill::machine::{Outcome, Phase};
@@ -15,16 +15,19 @@ use crate::timeline::conditions;
 
 /// Judge the lab as it stands: is it whole, and is everything acknowledged in the log?
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  khd verify\n  khd verify --json | jq .status")]
+#[command(
+    after_help = "Examples:\n  khd verify\n  khd verify --json | jq .status\n  khd verify --report junit --output reports"
+)]
 pub struct Args {
     #[command(flatten)]
-    output: Output,
+    reports: Reports,
 }
 
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let cancel = interrupt::on_signal("ending", "the lab is left as it is")?;
+    args.reports.prepare()?;
     let run = Run::start(&lab, "verify", cancel.clone()).await?;
     let stage = &run.stage;
     // What is not healthy by then is for the verdicts to say.
@@ -41,5 +44,5 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         return Err(Expected::interrupted("interrupted").into());
     }
     // Without ledgers and log, what the timeline tells is judged all the same.
-    conclude(&folder, &args.output)
+    conclude(&folder, &args.reports)
 }

@@ -1,63 +1,206 @@
 //! What a run comes to, in one model that every format is fed by: one file a format.
+//!
+//! [`Judgement`] holds the [`Report`] and the evidence behind it. [`catalog`] lists the runs that are on disk.
 
+pub mod catalog;
 mod json;
+mod junit;
+mod markdown;
 mod table;
+#[cfg(test)]
+mod testing;
 
+use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
+use crate::state::RunFolder;
+use crate::timeline::event::Kind;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Status, Verdict, overall};
+use crate::verdicts::{Status, Verdict, check, judge, overall};
 
-/// How a result is written to stdout.
+/// Version of the report's JSON: grows when a field changes its meaning or goes, not when one is added.
+pub const SCHEMA: u32 = 1;
+
+/// How a report is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A table for people.
+    /// A table for people
     #[default]
     Table,
-    /// One JSON object.
+    /// One JSON object
     Json,
+    /// JUnit XML for CI servers, a test case for each check
+    Junit,
+    /// Markdown for the summary of a pull request
+    #[value(alias = "md")]
+    Markdown,
+}
+
+impl Format {
+    /// The name of a file in this format.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Table => "report.txt",
+            Self::Json => "report.json",
+            Self::Junit => "report.xml",
+            Self::Markdown => "report.md",
+        }
+    }
 }
 
 /// What a run comes to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
+    /// Version of this format.
+    pub schema: u32,
     /// The run's name; its folder has the same.
     pub run: String,
+    /// Version of khd that recorded it.
+    pub khd: String,
+    /// The command that recorded it, as typed.
+    pub command: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// Milliseconds from its begin to its last event.
+    pub duration_ms: u64,
+    /// How it ended: `done`, `interrupted`, or an error. `None` when khd was killed, or is still at it.
+    pub outcome: Option<String>,
     /// The service that the fault hit, if there was one.
     pub target: Option<String>,
     /// The fault, if there was one.
     pub fault: Option<String>,
-    /// Every verdict.
-    pub verdicts: Vec<Verdict>,
-    /// The worst of them.
+    /// The worst of the verdicts.
     pub status: Status,
     /// The outcome in one sentence, for people who do not know Kafka.
     pub sentence: String,
+    /// Every verdict; none when the run was not judged.
+    pub verdicts: Vec<Explained>,
+}
+
+/// A verdict with what its check's registration says of the check.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explained {
+    /// Id of the check.
+    pub id: String,
+    /// What the check tells, in one line.
+    pub meaning: &'static str,
+    /// Where its definition comes from.
+    pub source: &'static str,
+    /// How it turned out.
+    pub status: Status,
+    /// One sentence with what was measured.
+    pub summary: String,
+    /// What was measured, by name; times in milliseconds end in `_ms`.
+    pub measured: Map<String, Value>,
+}
+
+impl Explained {
+    fn of(verdict: Verdict) -> Self {
+        let check = check(&verdict.id);
+        Self {
+            meaning: check.map_or("", |check| check.meaning()),
+            source: check.map_or("", |check| check.source()),
+            id: verdict.id,
+            status: verdict.status,
+            summary: verdict.summary,
+            measured: verdict.measured,
+        }
+    }
+
+    /// Milliseconds that passed until what the check is about came true, where it is about that.
+    pub fn took_ms(&self) -> Option<u64> {
+        let took = self.measured.iter().find(|(name, _)| name.ends_with("_after_ms"));
+        took.and_then(|(_, value)| value.as_u64())
+    }
 }
 
 impl Report {
     /// Sums up a judged run.
     pub fn of(run: String, evidence: &Evidence, verdicts: Vec<Verdict>) -> Self {
         let status = overall(&verdicts);
+        let sentence = sentence(evidence, &verdicts, status);
+        let verdicts = verdicts.into_iter().map(Explained::of).collect();
+        Self::new(run, evidence, status, sentence, verdicts)
+    }
+
+    fn new(run: String, evidence: &Evidence, status: Status, sentence: String, verdicts: Vec<Explained>) -> Self {
+        let first = &evidence.events[0];
+        let last = evidence.events.last().unwrap_or(first);
+        let (khd, command) = match &first.kind {
+            Kind::RunStarted { khd, command, .. } => (khd.clone(), command.clone()),
+            _ => (String::new(), String::new()),
+        };
+        let outcome = match &last.kind {
+            Kind::RunEnded { outcome } => Some(outcome.clone()),
+            _ => None,
+        };
         let fault = evidence.fault.as_ref();
         Self {
+            schema: SCHEMA,
             run,
+            khd,
+            command,
+            started: first.wall,
+            duration_ms: last.elapsed_ms,
+            outcome,
             target: fault.map(|fault| fault.target.clone()),
             fault: fault.map(|fault| fault.fault.clone()),
-            sentence: sentence(evidence, &verdicts, status),
-            verdicts,
             status,
+            sentence,
+            verdicts,
         }
     }
 
-    /// Writes the report in a format, ending in a line feed.
+    /// What was done, in two words or one: `stop kafka2`, `verify`.
+    fn what(&self) -> String {
+        match (&self.fault, &self.target) {
+            (Some(fault), Some(target)) => format!("{fault} {target}"),
+            _ => "verify".into(),
+        }
+    }
+}
+
+/// A report, and the evidence behind it for formats that draw it.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// What the run comes to.
+    pub report: Report,
+    /// What it was judged by.
+    pub evidence: Evidence,
+}
+
+impl Judgement {
+    /// Judges a run from its folder alone.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    pub fn load(run: &RunFolder) -> anyhow::Result<Self> {
+        Ok(Self::of(run.name(), Evidence::load(run)?))
+    }
+
+    /// Judges a run by its evidence.
+    pub fn of(run: String, evidence: Evidence) -> Self {
+        let report = Report::of(run, &evidence, judge(&evidence));
+        Self { report, evidence }
+    }
+
+    /// Says of a run why it cannot be judged; there are no verdicts.
+    pub fn withheld(run: String, evidence: Evidence, why: &str) -> Self {
+        let report = Report::new(run, &evidence, Status::Unknown, why.to_owned(), Vec::new());
+        Self { report, evidence }
+    }
+
+    /// Writes the report in a format, ending in a line feed; in colour and to a terminal's width if it is for one.
     ///
     /// # Errors
     /// When it cannot be serialized, which would be a defect of khd.
-    pub fn render(&self, format: Format) -> anyhow::Result<String> {
+    pub fn render(&self, format: Format, terminal: bool) -> anyhow::Result<String> {
         match format {
-            Format::Table => Ok(table::render(self)),
-            Format::Json => json::render(self),
+            Format::Table => Ok(table::render(&self.report, terminal)),
+            Format::Json => json::render(&self.report),
+            Format::Junit => junit::render(&self.report),
+            Format::Markdown => Ok(markdown::render(&self.report)),
         }
     }
 }

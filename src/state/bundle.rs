@@ -54,7 +54,10 @@ pub fn pack(run: &RunFolder, to: &Path) -> anyhow::Result<u64> {
     let mut left = LIMIT;
     append_folder(&mut archive, run.path(), &top, &mut left)
         .with_context(|| format!("cannot pack {}", run.path().display()))?;
-    let file: NamedTempFile = archive.into_inner().and_then(zstd::Encoder::finish).with_context(cannot)?;
+    let file: NamedTempFile = archive
+        .into_inner()
+        .and_then(zstd::Encoder::finish)
+        .with_context(cannot)?;
     let file = file.persist_noclobber(to).map_err(|error| match error.error.kind() {
         std::io::ErrorKind::AlreadyExists => anyhow::Error::from(taken()),
         _ => anyhow::Error::from(error.error).context(cannot()),
@@ -148,7 +151,10 @@ fn unpack_into(packed: impl Read, folder: &Path, limit: u64) -> anyhow::Result<P
                     .open(&to)
                     .with_context(|| format!("cannot unpack {named}"))?;
                 let written = std::io::copy(&mut entry, &mut file)?;
-                ensure!(written == size, "{named} is cut off, or it holds more than {limit} bytes");
+                ensure!(
+                    written == size,
+                    "{named} is cut off, or it holds more than {limit} bytes"
+                );
             }
             _ => bail!("{named} is neither a file nor a folder"),
         }
