@@ -104,7 +104,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         .iter()
         .any(|entry| entry.target.service == args.target);
     let failure = failure(&args.target, &folder, ending, left);
-    if let Err(error) = withhold(&folder, &args.reports, &failure.message) {
+    if let Err(error) = withhold(&folder, &args.reports, &plan, &failure.message) {
         tell!("warning: {error:#}");
     }
     Err(failure.into())

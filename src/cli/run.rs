@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::lab::Lab;
 use crate::cli::reports::Reports;
 use crate::cli::terminal::Live;
+use crate::drill::plan::Plan;
 use crate::drill::stage::Stage;
 use crate::error::Exit;
 use crate::faults::journal::Journal;
@@ -86,12 +87,12 @@ pub fn conclude(run: &RunFolder, reports: &Reports) -> anyhow::Result<Exit> {
 ///
 /// # Errors
 /// When the timeline cannot be read, or a file cannot be written.
-pub fn withhold(run: &RunFolder, reports: &Reports, why: &str) -> anyhow::Result<()> {
+pub fn withhold(run: &RunFolder, reports: &Reports, plan: &Plan, why: &str) -> anyhow::Result<()> {
     if !reports.for_machines() {
         return Ok(());
     }
     let evidence = Evidence::new(record::read(&run.timeline())?, None, None)?;
-    let judgement = Judgement::withheld(run.name(), evidence, why);
+    let judgement = Judgement::withheld(run.name(), evidence, plan.fault.name(), &plan.service, why);
     reports.show_to_machines(&judgement)?;
     reports.write(&judgement, run.path())
 }

@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use crate::cli::settings;
 use crate::cli::terminal::{Output, table};
 use crate::error::Exit;
-use crate::report::catalog::{self, Recorded, Standing};
+use crate::report::catalog::{self, Recorded};
+use crate::report::what;
 
 /// List the runs that were recorded, newest first
 #[derive(Debug, clap::Args)]
@@ -55,20 +56,10 @@ fn row(run: &Recorded, now: Timestamp, zone: &TimeZone) -> Vec<String> {
         Some(why) => format!("{}: {why}", run.verdict.word()),
         None => run.verdict.word().to_owned(),
     };
-    vec![run.run.clone(), what(run), when, gap, verdict]
-}
-
-/// What was done: the fault where it is known, otherwise the command.
-fn what(run: &Recorded) -> String {
-    match (&run.fault, &run.target, &run.command) {
-        (Some(fault), Some(target), _) => format!("{fault} {target}"),
-        (_, _, Some(command)) if matches!(run.verdict, Standing::Judged(_)) => {
-            // Without its options; a run without a fault is that of a command that has no arguments.
-            command.split_whitespace().nth(1).unwrap_or_default().to_owned()
-        }
-        (_, _, Some(command)) => command.strip_prefix("khd ").unwrap_or(command).to_owned(),
-        _ => String::new(),
-    }
+    let what = run.command.as_deref().map_or_else(String::new, |command| {
+        what(run.fault.as_deref(), run.target.as_deref(), command)
+    });
+    vec![run.run.clone(), what, when, gap, verdict]
 }
 
 /// How long ago something was, in the greatest unit that fits.

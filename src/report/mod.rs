@@ -152,12 +152,22 @@ impl Report {
         }
     }
 
-    /// What was done, in two words or one: `stop kafka2`, `verify`.
     fn what(&self) -> String {
-        match (&self.fault, &self.target) {
-            (Some(fault), Some(target)) => format!("{fault} {target}"),
-            _ => "verify".into(),
-        }
+        what(self.fault.as_deref(), self.target.as_deref(), &self.command)
+    }
+}
+
+/// What a run was about, in few words: `stop kafka2` where there was a fault, otherwise its command without options.
+pub fn what(fault: Option<&str>, target: Option<&str>, command: &str) -> String {
+    if let (Some(fault), Some(target)) = (fault, target) {
+        return format!("{fault} {target}");
+    }
+    let words = command.split_whitespace().skip(1);
+    let words: Vec<&str> = words.take_while(|word| !word.starts_with('-')).collect();
+    if words.is_empty() {
+        command.to_owned()
+    } else {
+        words.join(" ")
     }
 }
 
@@ -185,9 +195,12 @@ impl Judgement {
         Self { report, evidence }
     }
 
-    /// Says of a run why it cannot be judged; there are no verdicts.
-    pub fn withheld(run: String, evidence: Evidence, why: &str) -> Self {
-        let report = Report::new(run, &evidence, Status::Unknown, why.to_owned(), Vec::new());
+    /// Says of a run why it is not judged; there are no verdicts. The fault is the one that was planned, which may not
+    /// have been injected.
+    pub fn withheld(run: String, evidence: Evidence, fault: &str, target: &str, why: &str) -> Self {
+        let mut report = Report::new(run, &evidence, Status::Unknown, why.to_owned(), Vec::new());
+        report.fault = Some(fault.to_owned());
+        report.target = Some(target.to_owned());
         Self { report, evidence }
     }
 
@@ -287,5 +300,22 @@ fn plain(verdict: &Verdict) -> String {
         "one-controller" => "the servers do not agree on who is in charge".into(),
         "group-recovered" => "the readers are not all back at work".into(),
         id => format!("{id} does not hold"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_called_by_its_fault_or_else_by_its_command_without_options() {
+        for (fault, command, called) in [
+            (Some("stop"), "khd fail kafka2 --how stop", "stop kafka2"),
+            (None, "khd fail kafka2 --how kill", "fail kafka2"),
+            (None, "khd verify --json", "verify"),
+            (None, "khd --project second verify", "khd --project second verify"),
+        ] {
+            assert_eq!(what(fault, Some("kafka2"), command), called);
+        }
     }
 }

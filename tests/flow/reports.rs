@@ -8,6 +8,7 @@ use assert_cmd::Command;
 use khd::report::{Format, Judgement};
 use khd::state::RunFolder;
 use khd::verdicts::checks;
+use khd::verdicts::evidence::Evidence;
 use roxmltree::Document;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -206,6 +207,18 @@ async fn a_run_that_did_not_come_to_its_end_is_said_to_and_never_passes() {
         judged.stderr.contains("it did not come to its end: Interrupted"),
         "{}",
         judged.stderr
+    );
+
+    let evidence = Evidence::load(&lab.stage.run).unwrap();
+    let withheld = Judgement::withheld(lab.stage.run.name(), evidence, "stop", "kafka2", "interrupted");
+    let json: Value = serde_json::from_str(&withheld.render(Format::Json, false).unwrap()).unwrap();
+    assert_eq!(
+        (&json["status"], &json["verdicts"]),
+        (&"unknown".into(), &Value::Array(Vec::new()))
+    );
+    assert_eq!(
+        (&json["sentence"], &json["target"]),
+        (&"interrupted".into(), &"kafka2".into())
     );
 
     // Killed: the last line is missing.
