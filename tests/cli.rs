@@ -276,6 +276,60 @@ fn every_help_holds_an_example() {
     }
 }
 
+#[test]
+fn where_nothing_was_recorded_the_list_of_runs_is_empty_and_says_how_to_record_one() {
+    let machine = Machine::new();
+    let ended = machine.khd("runs");
+    assert_eq!((ended.code, &*ended.stdout), (Some(0), ""));
+    assert!(
+        ended.stderr.contains("no run was recorded") && ended.stderr.contains("khd fail"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(machine.result_of("runs --json"), "[]\n");
+    machine.refuses(2, "report latest", &["there is no run in", "khd fail"]);
+    machine.refuses(2, "report 2026", &["there is no run `2026`, and none at all"]);
+    machine.refuses(2, "report", &["RUN"]);
+}
+
+#[test]
+fn every_check_is_listed_with_its_meaning_and_the_source_of_its_definition() {
+    let machine = Machine::new();
+    let checks: Value = serde_json::from_str(&machine.result_of("checks --json")).unwrap();
+    let ids: Vec<&str> = checks
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| check["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        ids,
+        khd::verdicts::checks::ALL
+            .into_iter()
+            .map(|check| check.id())
+            .collect::<Vec<_>>()
+    );
+    let text = machine.result_of("checks");
+    for check in checks.as_array().unwrap() {
+        for field in ["id", "meaning", "source"] {
+            let told = check[field].as_str().unwrap();
+            assert!(!told.is_empty() && text.contains(told), "{check}");
+        }
+    }
+}
+
+#[test]
+fn a_format_that_is_not_there_or_has_no_use_is_refused() {
+    let machine = Machine::new();
+    for command in ["fail kafka2", "verify", "report latest"] {
+        machine.refuses(2, &format!("{command} --report pdf"), &["pdf", "junit", "markdown"]);
+        machine.refuses(2, &format!("{command} --output reports"), &["--report"]);
+        machine.refuses(2, &format!("{command} --json --format junit"), &["cannot be used with"]);
+    }
+    // A list is no judged run.
+    machine.refuses(2, "runs --format junit", &["junit", "table, json"]);
+}
+
 fn rendered(arguments: &str) -> Value {
     serde_yaml::from_str(&Machine::new().result_of(&format!("render {arguments}"))).unwrap()
 }

@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use crate::cli::expect::Expect;
 use crate::cli::lab::{Lab, command_line, parse_duration};
-use crate::cli::run::{Run, conclude};
-use crate::cli::terminal::Output;
+use crate::cli::reports::Reports;
+use crate::cli::run::{Run, conclude, withhold};
 use crate::cli::{interrupt, settings};
 use crate::drill::machine::Ending;
 use crate::drill::plan::Plan;
@@ -29,6 +27,7 @@ Examples:
   khd fail kafka2 --how kill --for 60s
   khd fail zookeeper1 --json | jq .status
   khd fail kafka2 --how kill --expect 'gap<20s' --expect 'availability>=0.999'
+  khd fail kafka2 --report junit,markdown --output reports
   khd fail kafka2 --leave      leave it down; khd restore starts it again")]
 pub struct Args {
     /// The service to hit: a broker (kafka2) or a ZooKeeper server (zookeeper1)
@@ -45,7 +44,7 @@ pub struct Args {
     #[command(flatten)]
     expect: Expect,
     #[command(flatten)]
-    output: Output,
+    reports: Reports,
 }
 
 /// In less than three seconds nobody could tell a workload that goes on from one that hangs.
@@ -90,6 +89,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         leave: args.leave,
         limits: args.expect.over(lab.limits()),
     };
+    args.reports.prepare()?;
     let run = Run::start(
         &lab,
         &format!("{}-{}", plan.fault.name(), plan.service),
@@ -107,18 +107,15 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let folder = run.end(&outcome).await;
     if matches!(ending, Ending::Judge | Ending::NoEvidence(_)) {
         // Without ledgers and log, what the timeline tells is judged all the same.
-        return conclude(&folder, &args.output);
+        return conclude(&folder, &args.reports);
     }
     let left = journal
         .entries()?
         .iter()
         .any(|entry| entry.target.service == args.target);
     let failure = failure(&args.target, &folder, ending, left);
-    if args.output.json() {
-        println!(
-            "{}",
-            json!({"run": folder.name(), "target": args.target, "verdicts": [], "status": "unknown", "sentence": failure.message})
-        );
+    if let Err(error) = withhold(&folder, &args.reports, &plan, &failure.message) {
+        tell!("warning: {error:#}");
     }
     Err(failure.into())
 }

@@ -10,6 +10,7 @@ macro_rules! tell {
     }};
 }
 
+mod checks;
 mod completions;
 mod config;
 mod consume;
@@ -23,8 +24,11 @@ mod logs;
 mod produce;
 mod ps;
 mod render;
+mod report;
+mod reports;
 mod restore;
 mod run;
+mod runs;
 mod scale;
 mod settings;
 mod status;
@@ -52,6 +56,7 @@ Examples:
   khd fail kafka2            stop kafka2 for 20 s, start it again, and judge what happened
   khd fail kafka2 --how kill the same without warning
   khd verify                 judge the lab as it stands
+  khd report latest          judge the newest run again, from what it left on disk
   khd down                   remove all of it
 
 Exit codes: 0 all verdicts passed, 1 a verdict failed, 2 wrong usage or settings, 3 the environment cannot do it,
@@ -71,6 +76,9 @@ enum Command {
     Fail(fail::Args),
     Restore(restore::Args),
     Verify(verify::Args),
+    Runs(runs::Args),
+    Report(report::Args),
+    Checks(checks::Args),
     Status(status::Args),
     Ps(ps::Args),
     Logs(logs::Args),
@@ -121,6 +129,9 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Fail(args) => fail::run(args, &settings).await,
         Command::Restore(args) => restore::run(args, &settings).await,
         Command::Verify(args) => verify::run(args, &settings).await,
+        Command::Runs(args) => runs::run(args, &settings),
+        Command::Report(args) => report::run(args, &settings),
+        Command::Checks(args) => checks::run(args),
         Command::Status(args) => status::run(args, &settings).await,
         Command::Ps(args) => ps::run(args, &settings).await,
         Command::Logs(args) => logs::run(args, &settings).await,

@@ -1,23 +1,22 @@
 //! A recorded run of a command: its folder, its timeline, its observers, and at its end the verdicts.
 
-use std::io::Write as _;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::lab::Lab;
-use crate::cli::terminal::{Live, Output};
+use crate::cli::reports::Reports;
+use crate::cli::terminal::Live;
+use crate::drill::plan::Plan;
 use crate::drill::stage::Stage;
 use crate::error::Exit;
 use crate::faults::journal::Journal;
 use crate::observe::Observer;
-use crate::report::Report;
+use crate::report::{Format, Judgement};
 use crate::state::RunFolder;
 use crate::timeline::event::Kind;
 use crate::timeline::limits::Limits;
-use crate::timeline::record::Timeline;
+use crate::timeline::record::{self, Timeline};
 use crate::topology::PRODUCER;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::judge;
 
 /// A run that is being recorded.
 pub struct Run {
@@ -70,17 +69,31 @@ impl Run {
     }
 }
 
-/// Judges a run from its folder, writes the verdicts into it and to stdout, and picks the exit code.
+/// Judges a run from its folder, writes the verdicts into it, to stdout and where they were asked for, and picks the
+/// exit code.
 ///
 /// # Errors
-/// When the evidence cannot be read.
-pub fn conclude(run: &RunFolder, output: &Output) -> anyhow::Result<Exit> {
-    let evidence = Evidence::load(run)?;
-    let report = Report::of(run.name(), &evidence, judge(&evidence));
-    run.write("verdicts.json", report.render(crate::report::Format::Json)?.as_bytes())?;
+/// When the evidence cannot be read, or a file cannot be written.
+pub fn conclude(run: &RunFolder, reports: &Reports) -> anyhow::Result<Exit> {
+    let judgement = Judgement::load(run)?;
+    run.write(run.verdicts(), judgement.render(Format::Json, false)?.as_bytes())?;
     tell!();
-    // A reader that went away does not change the verdict.
-    let _ = std::io::stdout().write_all(report.render(output.format())?.as_bytes());
+    reports.show(&judgement)?;
     tell!("\nevidence: {}", run.path().display());
-    Ok(report.status.exit())
+    reports.write(&judgement, run.path())?;
+    Ok(judgement.report.status.exit())
+}
+
+/// Tells whoever asked for more than a table, such as a CI server, why a run was not judged.
+///
+/// # Errors
+/// When the timeline cannot be read, or a file cannot be written.
+pub fn withhold(run: &RunFolder, reports: &Reports, plan: &Plan, why: &str) -> anyhow::Result<()> {
+    if !reports.for_machines() {
+        return Ok(());
+    }
+    let evidence = Evidence::new(record::read(&run.timeline())?, None)?;
+    let judgement = Judgement::withheld(run.name(), evidence, plan.fault.name(), &plan.service, why);
+    reports.show_to_machines(&judgement)?;
+    reports.write(&judgement, run.path())
 }

@@ -10,31 +10,34 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::engine::{Progress, Step};
-use crate::report::Format;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::event::{Event, Kind};
 use crate::timeline::view::View;
 
-/// How a result is written.
+/// How a list or a state is written.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Output {
     /// Format of the result on stdout
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    format: Format,
     /// Short for --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
 }
 
-impl Output {
-    /// The format asked for.
-    pub fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format }
-    }
+/// The formats of lists and states; those of a judged run are in [`report`](crate::report::Format).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A table for people
+    Table,
+    /// JSON for scripts
+    Json,
+}
 
+impl Output {
     /// Whether JSON was asked for.
     pub fn json(&self) -> bool {
-        self.format() == Format::Json
+        self.json || self.format == Format::Json
     }
 }
 
@@ -217,16 +220,19 @@ pub async fn watched<T>(
     }
 }
 
-/// Rows under a head, for people.
+/// Rows under a head, for people. Long cells are broken to the width of a terminal, and nowhere else.
 pub fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
     table
         .load_style(comfy_table::presets::NOTHING)
         .set_header(head.to_vec());
+    if std::io::stdout().is_terminal() {
+        table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
+    }
     table.add_rows(rows);
     table
         .to_string()
         .lines()
-        .map(|line| line.trim().to_owned() + "\n")
+        .map(|line| line.strip_prefix(' ').unwrap_or(line).trim_end().to_owned() + "\n")
         .collect()
 }

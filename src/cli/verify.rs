@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::cli::expect::Expect;
 use crate::cli::lab::{Lab, command_line};
+use crate::cli::reports::Reports;
 use crate::cli::run::{Run, conclude};
-use crate::cli::terminal::Output;
 use crate::cli::{interrupt, settings};
 use crate::drill::audit;
 use crate::drill::machine::{Outcome, Phase};
@@ -20,12 +20,13 @@ use crate::timeline::conditions;
 Examples:
   khd verify
   khd verify --json | jq .status
+  khd verify --report junit --output reports
   khd verify --expect 'lost-write>0'    a negative control: fails if nothing was lost")]
 pub struct Args {
     #[command(flatten)]
     expect: Expect,
     #[command(flatten)]
-    output: Output,
+    reports: Reports,
 }
 
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
@@ -33,6 +34,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let _lock = lab.dir.lock(&command_line())?;
     let limits = args.expect.over(lab.limits());
     let cancel = interrupt::on_signal("ending", "the lab is left as it is")?;
+    args.reports.prepare()?;
     let run = Run::start(&lab, "verify", limits, cancel.clone()).await?;
     let stage = &run.stage;
     // What is not healthy by then is for the verdicts to say.
@@ -49,5 +51,5 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         return Err(Expected::interrupted("interrupted").into());
     }
     // Without ledgers and log, what the timeline tells is judged all the same.
-    conclude(&folder, &args.output)
+    conclude(&folder, &args.reports)
 }

@@ -8,3 +8,14 @@ pub fn render(report: &Report) -> anyhow::Result<String> {
     text.push('\n');
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::report;
+
+    #[test]
+    fn json_is_written_as_it_ever_was() {
+        insta::assert_snapshot!(render(&report()).unwrap());
+    }
+}

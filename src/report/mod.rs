@@ -1,148 +1,243 @@
 //! What a run comes to, in one model that every format is fed by: one file a format.
+//!
+//! [`Judgement`] holds the [`Report`] and the evidence behind it. [`catalog`] lists the runs that are on disk.
 
+pub mod catalog;
 mod json;
+mod junit;
+mod latency;
+mod markdown;
+mod sentence;
 mod table;
+#[cfg(test)]
+mod testing;
 
+use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
+pub use latency::Latencies;
+
+use crate::state::RunFolder;
+use crate::timeline::event::Kind;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Status, Verdict, overall};
+use crate::verdicts::{Status, Verdict, check, judge, overall};
 
-/// How a result is written to stdout.
+/// Version of the report's JSON: grows when a field changes its meaning or goes, not when one is added.
+pub const SCHEMA: u32 = 1;
+
+/// How a report is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// A table for people.
+    /// A table for people
     #[default]
     Table,
-    /// One JSON object.
+    /// One JSON object
     Json,
+    /// JUnit XML for CI servers, a test case for each check
+    Junit,
+    /// Markdown for the summary of a pull request
+    #[value(alias = "md")]
+    Markdown,
+}
+
+impl Format {
+    /// The name of a file in this format.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Table => "report.txt",
+            Self::Json => "report.json",
+            Self::Junit => "report.xml",
+            Self::Markdown => "report.md",
+        }
+    }
 }
 
 /// What a run comes to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
+    /// Version of this format.
+    pub schema: u32,
     /// The run's name; its folder has the same.
     pub run: String,
+    /// Version of khd that recorded it.
+    pub khd: String,
+    /// The command that recorded it, as typed.
+    pub command: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// Milliseconds from its begin to its last event.
+    pub duration_ms: u64,
+    /// How it ended: `done`, `interrupted`, or an error. `None` when khd was killed, or is still at it.
+    pub outcome: Option<String>,
     /// The service that the fault hit, if there was one.
     pub target: Option<String>,
     /// The fault, if there was one.
     pub fault: Option<String>,
-    /// Every verdict.
-    pub verdicts: Vec<Verdict>,
-    /// The worst of them.
+    /// The worst of the verdicts.
     pub status: Status,
     /// The outcome in one sentence, for people who do not know Kafka.
     pub sentence: String,
+    /// Every verdict; none when the run was not judged.
+    pub verdicts: Vec<Explained>,
+    /// How long acknowledgements and deliveries took, where the ledgers tell.
+    pub latency: Option<Latencies>,
+}
+
+/// A verdict with what its check's registration says of the check.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Explained {
+    /// Id of the check.
+    pub id: String,
+    /// What the check tells, in one line.
+    pub meaning: &'static str,
+    /// Where its definition comes from.
+    pub source: &'static str,
+    /// How it turned out.
+    pub status: Status,
+    /// One sentence with what was measured.
+    pub summary: String,
+    /// What was measured, by name; times in milliseconds end in `_ms`.
+    pub measured: Map<String, Value>,
+}
+
+impl Explained {
+    fn of(verdict: Verdict) -> Self {
+        let check = check(&verdict.id);
+        Self {
+            meaning: check.map_or("", |check| check.meaning()),
+            source: check.map_or("", |check| check.source()),
+            id: verdict.id,
+            status: verdict.status,
+            summary: verdict.summary,
+            measured: verdict.measured,
+        }
+    }
+
+    /// Milliseconds that passed until what the check is about came true, where it is about that.
+    pub fn took_ms(&self) -> Option<u64> {
+        let took = self.measured.iter().find(|(name, _)| name.ends_with("_after_ms"));
+        took.and_then(|(_, value)| value.as_u64())
+    }
 }
 
 impl Report {
     /// Sums up a judged run.
     pub fn of(run: String, evidence: &Evidence, verdicts: Vec<Verdict>) -> Self {
         let status = overall(&verdicts);
+        let sentence = sentence::of(evidence, &verdicts, status);
+        let verdicts = verdicts.into_iter().map(Explained::of).collect();
+        Self::new(run, evidence, status, sentence, verdicts)
+    }
+
+    fn new(run: String, evidence: &Evidence, status: Status, sentence: String, verdicts: Vec<Explained>) -> Self {
+        let first = &evidence.events[0];
+        let last = evidence.events.last().unwrap_or(first);
+        let (khd, command) = match &first.kind {
+            Kind::RunStarted { khd, command, .. } => (khd.clone(), command.clone()),
+            _ => (String::new(), String::new()),
+        };
+        let outcome = match &last.kind {
+            Kind::RunEnded { outcome } => Some(outcome.clone()),
+            _ => None,
+        };
         let fault = evidence.fault.as_ref();
         Self {
+            schema: SCHEMA,
             run,
+            khd,
+            command,
+            started: first.wall,
+            duration_ms: last.elapsed_ms,
+            outcome,
             target: fault.map(|fault| fault.target.clone()),
             fault: fault.map(|fault| fault.fault.clone()),
-            sentence: sentence(evidence, &verdicts, status),
-            verdicts,
             status,
+            sentence,
+            verdicts,
+            latency: evidence.ledgers().map(Latencies::of),
         }
     }
 
-    /// Writes the report in a format, ending in a line feed.
+    fn what(&self) -> String {
+        what(self.fault.as_deref(), self.target.as_deref(), &self.command)
+    }
+}
+
+/// What a run was about, in few words: `stop kafka2` where there was a fault, otherwise its command without options.
+pub fn what(fault: Option<&str>, target: Option<&str>, command: &str) -> String {
+    if let (Some(fault), Some(target)) = (fault, target) {
+        return format!("{fault} {target}");
+    }
+    let words = command.split_whitespace().skip(1);
+    let words: Vec<&str> = words.take_while(|word| !word.starts_with('-')).collect();
+    if words.is_empty() {
+        command.to_owned()
+    } else {
+        words.join(" ")
+    }
+}
+
+/// A report, and the evidence behind it for formats that draw it.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// What the run comes to.
+    pub report: Report,
+    /// What it was judged by.
+    pub evidence: Evidence,
+}
+
+impl Judgement {
+    /// Judges a run from its folder alone.
+    ///
+    /// # Errors
+    /// When the evidence cannot be read.
+    pub fn load(run: &RunFolder) -> anyhow::Result<Self> {
+        Ok(Self::of(run.name(), Evidence::load(run)?))
+    }
+
+    /// Judges a run by its evidence.
+    pub fn of(run: String, evidence: Evidence) -> Self {
+        let report = Report::of(run, &evidence, judge(&evidence));
+        Self { report, evidence }
+    }
+
+    /// Says of a run why it is not judged; there are no verdicts. The fault is the one that was planned, which may not
+    /// have been injected.
+    pub fn withheld(run: String, evidence: Evidence, fault: &str, target: &str, why: &str) -> Self {
+        let mut report = Report::new(run, &evidence, Status::Unknown, why.to_owned(), Vec::new());
+        report.fault = Some(fault.to_owned());
+        report.target = Some(target.to_owned());
+        Self { report, evidence }
+    }
+
+    /// Writes the report in a format, ending in a line feed; in colour and to a terminal's width if it is for one.
     ///
     /// # Errors
     /// When it cannot be serialized, which would be a defect of khd.
-    pub fn render(&self, format: Format) -> anyhow::Result<String> {
+    pub fn render(&self, format: Format, terminal: bool) -> anyhow::Result<String> {
         match format {
-            Format::Table => Ok(table::render(self)),
-            Format::Json => json::render(self),
+            Format::Table => Ok(table::render(&self.report, terminal)),
+            Format::Json => json::render(&self.report),
+            Format::Junit => junit::render(&self.report),
+            Format::Markdown => Ok(markdown::render(&self.report)),
         }
     }
 }
 
-fn sentence(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String {
-    let did = match &evidence.fault {
-        Some(fault) => {
-            let verb = match fault.fault.as_str() {
-                "stop" => "stopped".to_owned(),
-                "kill" => "killed".to_owned(),
-                other => format!("hit by {other}"),
-            };
-            let until = fault.undone.unwrap_or(evidence.events.len() - 1);
-            let seconds = evidence.since(fault.injected, evidence.events[until].elapsed_ms) / 1000;
-            match fault.undone {
-                Some(_) => format!("{} was {verb} for {seconds} seconds", fault.target),
-                None => format!("{} was {verb} and is still down", fault.target),
-            }
-        }
-        None => "The cluster was looked at as it stands".into(),
-    };
-    let worst: Vec<&Verdict> = verdicts.iter().filter(|v| v.status == status).collect();
-    let found = verdicts.iter().find(|v| v.id == "lost-write");
-    let acknowledged = found.and_then(|v| v.measured.get("acknowledged")?.as_u64());
-    let gap = verdicts.iter().find(|v| v.id == "gap").and_then(|v| {
-        let acknowledgement = v.measured.get("acknowledgement")?;
-        acknowledgement.get("longest_ms")?.as_u64()
-    });
-    let whole = match &evidence.fault {
-        Some(fault) if fault.undone.is_none() => "the rest of the cluster goes on without it",
-        Some(_) => "the cluster is whole again",
-        None => "it is whole",
-    };
-    match status {
-        Status::Passed => {
-            let kept = acknowledged.map_or_else(String::new, |n| format!(" none of {n} confirmed messages was lost,"));
-            let paused = match gap {
-                Some(0) => " writing never paused,".to_owned(),
-                Some(ms) => format!(
-                    " writing paused for at most {:.1} seconds on any partition,",
-                    ms as f64 / 1000.0
-                ),
-                None => String::new(),
-            };
-            format!("{did}:{kept}{paused} and {whole}.")
-        }
-        Status::Failed => format!(
-            "{did}, and {}.",
-            worst.iter().map(|v| plain(v)).collect::<Vec<_>>().join("; ")
-        ),
-        Status::Hung => format!("{did}, and nothing could be written or read meanwhile."),
-        _ => {
-            let ids: Vec<&str> = worst.iter().map(|v| v.id.as_str()).collect();
-            format!(
-                "{did}, but whether it did harm cannot be told: evidence is missing for {}.",
-                ids.join(", ")
-            )
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What a failed check means to somebody who does not know Kafka.
-fn plain(verdict: &Verdict) -> String {
-    let number = |name: &str| {
-        verdict
-            .measured
-            .get(name)
-            .and_then(serde_json::Value::as_u64)
-            .unwrap_or(0)
-    };
-    match verdict.id.as_str() {
-        "lost-write" => format!(
-            "{} of {} confirmed messages are gone",
-            number("lost"),
-            number("acknowledged")
-        ),
-        "duplicate" => format!("{} messages are stored twice", number("duplicates")),
-        "reorder" => format!("{} messages are stored in the wrong order", number("reorders")),
-        "leaders-moved" => "the other servers did not take over in time".into(),
-        "gap" => "writing or reading stood still for too long".into(),
-        "isr-shrunk" => "the other servers did not notice in time".into(),
-        "isr-restored" => "not every copy of the data is up to date again".into(),
-        "leaders-balanced" => "the work is not spread over the servers as it should be".into(),
-        "one-controller" => "the servers do not agree on who is in charge".into(),
-        "group-recovered" => "the readers are not all back at work".into(),
-        id => format!("{id} does not hold"),
+    #[test]
+    fn a_run_is_called_by_its_fault_or_else_by_its_command_without_options() {
+        for (fault, command, called) in [
+            (Some("stop"), "khd fail kafka2 --how stop", "stop kafka2"),
+            (None, "khd fail kafka2 --how kill", "fail kafka2"),
+            (None, "khd verify --json", "verify"),
+            (None, "khd --project second verify", "khd --project second verify"),
+        ] {
+            assert_eq!(what(fault, Some("kafka2"), command), called);
+        }
     }
 }

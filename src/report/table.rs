@@ -1,23 +1,21 @@
 //! A table for people, and the sentence below it.
 
-use std::io::IsTerminal as _;
-
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
 use crate::report::Report;
 use crate::verdicts::Status;
 
-/// Renders the report as a table; in colour only on a terminal.
-pub fn render(report: &Report) -> String {
-    let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+/// Renders the report as a table; in colour and to its width if it is for a terminal.
+pub fn render(report: &Report, terminal: bool) -> String {
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none();
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    if !std::io::stdout().is_terminal() {
-        // Readers of a pipe or a file search for words: no line is broken for them.
-        table.set_content_arrangement(ContentArrangement::Disabled);
-    }
+    table.load_style(presets::NOTHING);
+    // Readers of a pipe or a file search for words: no line is broken for them.
+    table.set_content_arrangement(if terminal {
+        ContentArrangement::Dynamic
+    } else {
+        ContentArrangement::Disabled
+    });
     for verdict in &report.verdicts {
         let mut status = Cell::new(format!("{} {}", mark(verdict.status), verdict.status.word()));
         if colour {
@@ -25,15 +23,18 @@ pub fn render(report: &Report) -> String {
         }
         table.add_row(vec![status, Cell::new(&verdict.id), Cell::new(&verdict.summary)]);
     }
-    let rows: Vec<String> = table
+    let mut text: String = table
         .to_string()
         .lines()
-        .map(|line| line.trim_end().to_owned())
+        .map(|line| line.trim_end().to_owned() + "\n")
         .collect();
-    format!("{}\n\n{}: {}\n", rows.join("\n"), report.status.word(), report.sentence)
+    if !report.verdicts.is_empty() {
+        text += "\n";
+    }
+    text + &format!("{}: {}\n", report.status.word(), report.sentence)
 }
 
-fn mark(status: Status) -> &'static str {
+pub(super) fn mark(status: Status) -> &'static str {
     match status {
         Status::Passed => "✓",
         Status::Skipped => "–",
@@ -48,5 +49,16 @@ fn paint(status: Status) -> Color {
         Status::Skipped => Color::DarkGrey,
         Status::NoData | Status::Hung | Status::Unknown => Color::Yellow,
         Status::Failed => Color::Red,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::testing::report;
+
+    #[test]
+    fn the_table_is_written_as_it_ever_was() {
+        insta::assert_snapshot!(render(&report(), false));
     }
 }

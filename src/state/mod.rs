@@ -5,6 +5,7 @@
 //! <XDG state>/khd/runs/<run>/       all that is needed to judge a run again
 //! ```
 
+pub mod bundle;
 mod lock;
 mod run;
 
@@ -12,6 +13,7 @@ pub use lock::LabLock;
 pub use run::RunFolder;
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -114,10 +116,24 @@ impl LabDir {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    write(path, content, 0o600)
+}
+
+/// Writes a file as [`write_atomically`] does, readable by whom the user's umask lets: it is meant to be passed on.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn publish(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    write(path, content, 0o666)
+}
+
+fn write(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
     let write = || -> anyhow::Result<()> {
         let folder = path.parent().context("it has no folder")?;
         std::fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = tempfile::Builder::new()
+            .permissions(std::fs::Permissions::from_mode(mode))
+            .tempfile_in(folder)?;
         file.write_all(content)?;
         file.persist(path)?;
         Ok(())

@@ -27,6 +27,17 @@ impl RunFolder {
         Ok(Self { path })
     }
 
+    /// The folder of a run that was recorded before.
+    ///
+    /// # Errors
+    /// When there is no such folder.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        // Its name is the run's, also where the path ends in `.` or is a link.
+        let found = std::fs::canonicalize(path).and_then(|found| std::fs::read_dir(&found).map(|_| found));
+        let path = found.with_context(|| format!("cannot open {}", path.display()))?;
+        Ok(Self { path })
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
@@ -50,6 +61,11 @@ impl RunFolder {
     /// What the final read found in the log.
     pub fn log_summary(&self) -> PathBuf {
         self.path.join("log.json")
+    }
+
+    /// What the run came to when it was judged first.
+    pub fn verdicts(&self) -> PathBuf {
+        self.path.join("verdicts.json")
     }
 
     /// Writes a file of the run, whole or not at all.

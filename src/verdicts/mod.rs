@@ -185,6 +185,11 @@ pub fn judge(evidence: &Evidence) -> Vec<Verdict> {
     checks::ALL.into_iter().map(verdict).collect()
 }
 
+/// The check with this id.
+pub fn check(id: &str) -> Option<&'static dyn Check> {
+    checks::ALL.into_iter().find(|check| check.id() == id)
+}
+
 /// A run is as good as its worst verdict. Skipped ones do not lower it, unless all are skipped.
 pub fn overall(verdicts: &[Verdict]) -> Status {
     let judged = verdicts

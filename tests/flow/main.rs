@@ -6,6 +6,7 @@
 
 mod cluster;
 mod lab;
+mod reports;
 mod workload;
 
 use std::collections::BTreeMap;
