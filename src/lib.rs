@@ -22,6 +22,8 @@ pub mod observe;
 pub mod drill;
 pub mod verdicts;
 
+pub mod history;
+
 pub mod report;
 
 pub mod cli;

@@ -10,6 +10,7 @@ macro_rules! tell {
     }};
 }
 
+mod check;
 mod checks;
 mod completions;
 mod config;
@@ -78,6 +79,7 @@ enum Command {
     Verify(verify::Args),
     Runs(runs::Args),
     Report(report::Args),
+    Check(check::Args),
     Checks(checks::Args),
     Status(status::Args),
     Ps(ps::Args),
@@ -131,6 +133,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Verify(args) => verify::run(args, &settings).await,
         Command::Runs(args) => runs::run(args, &settings),
         Command::Report(args) => report::run(args, &settings),
+        Command::Check(args) => check::run(args),
         Command::Checks(args) => checks::run(args),
         Command::Status(args) => status::run(args, &settings).await,
         Command::Ps(args) => ps::run(args, &settings).await,

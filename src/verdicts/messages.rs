@@ -295,6 +295,27 @@ impl Found {
         }
     }
 
+    /// Adds one for each of these messages, with the offset where it was said to be, if any.
+    pub fn add_messages(&mut self, messages: &Messages, pair: &Pair<'_>, sequences: &Ranges) {
+        let anomaly = |sequence: u64| {
+            Anomaly::at(&pair.partition).with("value", messages.value(&pair.partition, pair.producer, sequence))
+        };
+        let mut rest = sequences.clone();
+        for said in [&pair.sends.placed, pair.polled] {
+            for part in said.within(&rest) {
+                // A poll may have found it more than once.
+                let new = rest.within_range(part.sequences());
+                for range in new.iter() {
+                    rest.remove_range(range.clone());
+                    self.add_each(range, |sequence| {
+                        anomaly(sequence).with("offset", part.offset_of(sequence))
+                    });
+                }
+            }
+        }
+        rest.iter().for_each(|range| self.add_each(range, anomaly));
+    }
+
     /// Adds one for each number of a range.
     pub fn add_each(&mut self, numbers: std::ops::Range<u64>, anomaly: impl Fn(u64) -> Anomaly) {
         let room = self.most - self.anomalies.len();

@@ -77,6 +77,16 @@ impl Ranges {
         rest
     }
 
+    /// What is in this set and in a range. Looks only at the ranges there.
+    #[must_use]
+    pub fn within_range(&self, range: Range<u64>) -> Self {
+        if range.is_empty() {
+            return Self::default();
+        }
+        let clipped = |found: &Range<u64>| found.start.max(range.start)..found.end.min(range.end);
+        self.0.overlapping(&range).map(clipped).collect()
+    }
+
     /// What is in this set and in `other`.
     #[must_use]
     pub fn within(&self, other: &Self) -> Self {
@@ -140,6 +150,8 @@ mod tests {
             prop_assert_eq!(x.last(), a.last().copied());
             prop_assert_eq!(x.without(&y), ranges(&(&a - &b)));
             prop_assert_eq!(x.within(&y), ranges(&(&a & &b)));
+            let part: BTreeSet<u64> = a.iter().copied().filter(|number| (10..30).contains(number)).collect();
+            prop_assert_eq!(x.within_range(10..30), ranges(&part));
             let mut both = x.clone();
             both.extend(&y);
             prop_assert_eq!(both, ranges(&(&a | &b)));

@@ -65,13 +65,15 @@ impl MessageCheck for InconsistentOffset {
                 claims.entry(place).or_default().extend(values);
             }
         }
-        for ((partition, offset), claimed) in claims {
+        for ((partition, offset), mut values) in claims {
             found.add(|| {
-                let mut values = claimed;
-                // What the log holds there, if anything.
-                for pair in pairs.iter().filter(|pair| pair.partition == *partition) {
-                    let here = pair.placed.iter().find(|run| run.holds(offset));
-                    values.extend(here.map(|run| (pair.producer, run.sequence + (offset - run.offset) as u64)));
+                // What the log holds there, if anything; of a history it is among the values already.
+                let here = pairs
+                    .iter()
+                    .filter(|pair| pair.partition == *partition && messages.told.values.is_none());
+                for pair in here {
+                    let run = pair.placed.iter().find(|run| run.holds(offset));
+                    values.extend(run.map(|run| (pair.producer, run.sequence + (offset - run.offset) as u64)));
                 }
                 let value = |(producer, sequence): (&str, u64)| messages.value(partition, producer, sequence);
                 Anomaly::at(partition)
@@ -135,25 +137,26 @@ fn agreed(said: &Placements, log: &Placements) -> Ranges {
 
 /// Offsets at which a history tells of two values, whoever tells: acknowledgements, polls, or the final read.
 fn disputed<'a>(pairs: &'a [Pair<'a>]) -> BTreeMap<(&'a TopicPartition, i64), BTreeSet<(&'a str, u64)>> {
-    let mut told: Vec<(&TopicPartition, i64, &str, u64)> = Vec::new();
-    for pair in pairs {
-        let runs = pair
-            .placed
-            .iter()
-            .chain(pair.polled.iter())
-            .chain(pair.sends.placed.iter());
-        told.extend(runs.flat_map(|run| {
-            run.sequences()
-                .map(move |sequence| (&pair.partition, run.offset_of(sequence), pair.producer, sequence))
-        }));
-    }
-    told.sort_unstable();
-    told.dedup();
     let mut disputed: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for (one, other) in told.iter().zip(told.iter().skip(1)) {
-        if (one.0, one.1) == (other.0, other.1) {
-            let values = disputed.entry((one.0, one.1)).or_default();
-            values.extend([(one.2, one.3), (other.2, other.3)]);
+    for of_partition in pairs.chunk_by(|one, other| one.partition == other.partition) {
+        let mut told: Vec<(i64, usize, u64)> = Vec::new();
+        for (index, pair) in of_partition.iter().enumerate() {
+            for said in [pair.placed, pair.polled, &pair.sends.placed] {
+                let single = |run: Placed| {
+                    run.sequences()
+                        .map(move |sequence| (run.offset_of(sequence), index, sequence))
+                };
+                told.extend(said.iter().flat_map(single));
+            }
+        }
+        told.sort();
+        told.dedup();
+        for pair in told.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
+            let values = disputed.entry((&of_partition[0].partition, pair[0].0)).or_default();
+            values.extend(
+                pair.iter()
+                    .map(|(_, index, sequence)| (of_partition[*index].producer, *sequence)),
+            );
         }
     }
     disputed

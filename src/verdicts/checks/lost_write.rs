@@ -2,7 +2,7 @@
 
 use crate::timeline::limits::Bound;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::messages::{Anomaly, Found, Messages};
+use crate::verdicts::messages::{Found, Messages};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck, Status};
 
 /// Everything that was acknowledged is in the log.
@@ -87,17 +87,7 @@ impl MessageCheck for LostWrite {
     fn find(&self, messages: &Messages) -> Found {
         let mut found = Found::none(messages);
         for pair in messages.pairs() {
-            for range in pair.missing().lost.iter() {
-                found.add_each(range, |sequence| {
-                    let anomaly = Anomaly::at(&pair.partition)
-                        .with("value", messages.value(&pair.partition, pair.producer, sequence));
-                    let offset = pair.sends.placed.offset_of(sequence);
-                    match offset.or_else(|| pair.polled.offset_of(sequence)) {
-                        Some(offset) => anomaly.with("offset", offset),
-                        None => anomaly,
-                    }
-                });
-            }
+            found.add_messages(messages, &pair, &pair.missing().lost);
         }
         found
     }

@@ -2,7 +2,7 @@
 
 use crate::verdicts::checks::by_count;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::messages::{Anomaly, Found, Messages};
+use crate::verdicts::messages::{Found, Messages};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck, Status};
 
 /// Everything that was acknowledged lies where the log was read.
@@ -47,16 +47,7 @@ impl MessageCheck for Unseen {
     fn find(&self, messages: &Messages) -> Found {
         let mut found = Found::none(messages);
         for pair in messages.pairs() {
-            for range in pair.missing().unseen.iter() {
-                found.add_each(range, |sequence| {
-                    let anomaly = Anomaly::at(&pair.partition)
-                        .with("value", messages.value(&pair.partition, pair.producer, sequence));
-                    match pair.sends.placed.offset_of(sequence) {
-                        Some(offset) => anomaly.with("offset", offset),
-                        None => anomaly,
-                    }
-                });
-            }
+            found.add_messages(messages, &pair, &pair.missing().unseen);
         }
         found
     }

@@ -83,16 +83,13 @@ impl PartitionLog {
 
     /// Whether these offsets were read.
     pub fn covers(&self, offsets: Range<i64>) -> bool {
-        let mut wanted = Ranges::default();
-        wanted.insert_range(unsigned(offsets));
-        wanted.without(&self.covered).is_empty()
+        let offsets = unsigned(offsets);
+        self.covered.within_range(offsets.clone()).count() == offsets.end.saturating_sub(offsets.start)
     }
 
     /// Which of these offsets hold a record, as far as they were read.
     pub fn records_in(&self, offsets: Range<i64>) -> Ranges {
-        let mut wanted = Ranges::default();
-        wanted.insert_range(unsigned(offsets));
-        wanted.within(&self.offsets)
+        self.offsets.within_range(unsigned(offsets))
     }
 }
 
