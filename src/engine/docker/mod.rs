@@ -15,6 +15,7 @@ mod machine;
 mod objects;
 mod project;
 mod translate;
+mod usage;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use super::{Build, Engine, EngineInfo, Image, LogLine, LogOptions, Progress, Project, PublishedPort, TakenSubnet};
+use super::{
+    Build, Engine, EngineInfo, Image, LogLine, LogOptions, Progress, Project, PublishedPort, TakenSubnet, Usage,
+};
 use crate::compose::model::{ComposeFile, Network};
 
 /// A Docker engine that has answered.
@@ -97,6 +100,10 @@ impl Engine for Docker {
 
     fn logs(&self, container: &str, options: LogOptions) -> BoxStream<'static, anyhow::Result<LogLine>> {
         self.container_logs(container, options)
+    }
+
+    async fn usage(&self, container: &str) -> anyhow::Result<Usage> {
+        self.container_usage(container).await
     }
 
     async fn read_volume(&self, project: &str, key: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, Bytes>> {
