@@ -15,6 +15,7 @@ mod config;
 mod consume;
 mod down;
 mod fail;
+mod gaps;
 mod images;
 mod interrupt;
 mod lab;

@@ -13,8 +13,6 @@ pub const SCHEMA: u32 = 1;
 
 /// Something that happened, when, and who says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-// A misspelt field is no field of this version.
-#[schemars(extend("unevaluatedProperties" = false))]
 pub struct Event {
     /// Wall-clock time.
     pub wall: Timestamp,

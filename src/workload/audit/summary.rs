@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::workload::message::Message;
@@ -17,7 +18,7 @@ const EXAMPLES: usize = 10;
 const REMEMBERED: usize = 1024;
 
 /// What was in the log up to the cut.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogSummary {
     /// Version of this format.
     pub schema: u32,
@@ -29,7 +30,7 @@ pub struct LogSummary {
 }
 
 /// One partition's log.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PartitionLog {
     /// The topic.
     pub topic: String,
@@ -59,7 +60,7 @@ impl PartitionLog {
 }
 
 /// What a partition's log holds of one producer.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InLog {
     /// The sequence numbers.
     pub seen: Ranges,
@@ -76,7 +77,7 @@ pub struct InLog {
 }
 
 /// A message that is in the log twice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Duplicate {
     /// Its sequence number.
     pub sequence: u64,
@@ -87,7 +88,7 @@ pub struct Duplicate {
 }
 
 /// A message that is behind one that was sent later.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reorder {
     /// Its sequence number.
     pub sequence: u64,

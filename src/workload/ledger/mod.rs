@@ -10,6 +10,7 @@ pub mod history;
 mod read;
 mod writer;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::workload::ranges::Ranges;
@@ -21,7 +22,7 @@ pub use writer::Writer;
 pub const SCHEMA: u32 = 1;
 
 /// One line of a ledger. The first line of a file is [`Producer`](Line::Producer) or [`Consumer`](Line::Consumer).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "line", rename_all = "kebab-case")]
 pub enum Line {
     /// A producer began.
@@ -80,7 +81,7 @@ pub enum Line {
 }
 
 /// Who a producer is and how it sends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProducerHeader {
     /// Version of this format.
     pub schema: u32,
@@ -99,7 +100,7 @@ pub struct ProducerHeader {
 }
 
 /// Who a consumer is and how it consumes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsumerHeader {
     /// Version of this format.
     pub schema: u32,
@@ -121,7 +122,7 @@ pub struct ConsumerHeader {
 }
 
 /// A limit of sequence numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reserved {
     /// The topic.
     pub topic: String,
@@ -132,7 +133,7 @@ pub struct Reserved {
 }
 
 /// What became of sends to one partition.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settled {
     /// The topic.
     pub topic: String,
@@ -156,7 +157,7 @@ pub struct Settled {
 }
 
 /// A run of acknowledged sends: sequence and offset grow together. In JSON, `[sequence, count, offset]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "(u64, u64, i64)", into = "(u64, u64, i64)")]
 pub struct Acked {
     /// The first sequence number.
@@ -184,7 +185,7 @@ impl From<Acked> for (u64, u64, i64) {
 }
 
 /// What was delivered from one partition.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Delivered {
     /// The topic.
     pub topic: String,
@@ -198,7 +199,7 @@ pub struct Delivered {
 }
 
 /// Partitions that a rebalance gave or took.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rebalanced {
     /// When.
     pub at: i64,
@@ -216,7 +217,7 @@ pub struct Rebalanced {
 }
 
 /// A committed offset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Committed {
     /// The topic.
     pub topic: String,
