@@ -16,7 +16,7 @@ use crate::topology::{CONSUMER, PRODUCER};
 use crate::workload::events;
 
 /// Time between two looks for containers whose output is not followed yet.
-const INTERVAL: Duration = Duration::from_millis(500);
+const INTERVAL: Duration = Duration::from_secs(1);
 /// How long to wait for the engine's list of containers.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// So many attempts in a row without a line that the output of a container can be read at all.

@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::engine::{Container, Engine, Usage};
 use crate::observe::containers::ENGINE;
 use crate::timeline::event::Kind;
 use crate::timeline::record::Timeline;
 
-/// Time between two samples.
+/// Time between two samples, at least.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// How many times as long as a sample takes the time between two is, at least: what is measured must not be the
+/// measuring. An engine on another machine needs 15 ms of processor time for one container.
+const RARELY: u32 = 100;
+/// Longest time between two samples, however slow the engine was.
+const LONGEST: Duration = Duration::from_secs(30);
 /// How long to wait for one.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -21,23 +25,35 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// is lost, the observer of containers tells of.
 pub async fn observe(engine: Arc<dyn Engine>, project: String, timeline: Timeline) {
     let mut samples = Samples::default();
-    let mut ticks = interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        let Ok(Ok(project)) = timeout(TIMEOUT, engine.project(&project)).await else {
-            continue;
-        };
-        let running = project.containers.into_iter().filter(|one| one.state == "running");
-        let asked = running.map(async |container| {
-            let usage = timeout(TIMEOUT, engine.usage(&container.name)).await;
-            Some((container, usage.ok()?.ok()?))
-        });
-        let told: Vec<(Container, Usage)> = join_all(asked).await.into_iter().flatten().collect();
-        for event in samples.take(&told) {
-            timeline.emit(ENGINE, event);
+        let begun = Instant::now();
+        let mut cost = Duration::ZERO;
+        if let Ok(Ok(project)) = timeout(TIMEOUT, engine.project(&project)).await {
+            let asked = Instant::now();
+            let told = usages(engine.as_ref(), project.containers).await;
+            cost = asked.elapsed();
+            for event in samples.take(&told) {
+                timeline.emit(ENGINE, event);
+            }
+        }
+        let pause = (cost * RARELY).clamp(INTERVAL, LONGEST);
+        sleep(pause.saturating_sub(begun.elapsed())).await;
+    }
+}
+
+/// What each running container uses. One after the other: all at once would be a peak of load.
+async fn usages(engine: &dyn Engine, containers: Vec<Container>) -> Vec<(Container, Usage)> {
+    let mut told = Vec::new();
+    for container in containers.into_iter().filter(|one| one.state == "running") {
+        match timeout(TIMEOUT, engine.usage(&container.name)).await {
+            Ok(Ok(usage)) => told.push((container, usage)),
+            // It was stopped just now.
+            Ok(Err(_)) => {}
+            // An engine that hangs is not waited for once more for each container.
+            Err(_) => break,
         }
     }
+    told
 }
 
 /// The last sample of each container, by id.

@@ -4,6 +4,7 @@
 //! into what the API wants (pure), `failure` says what went wrong with which object, and the other files hold the
 //! verbs by the kind of object. Docker Engine 20.10 is the oldest that works.
 
+mod cgroup;
 mod connect;
 mod containers;
 mod endpoint;
@@ -38,6 +39,8 @@ pub struct Docker {
     address: String,
     /// Whether it listens on a socket of this machine.
     local: bool,
+    /// Id and first process of containers that were asked for what they use, by name.
+    processes: usage::Processes,
 }
 
 #[async_trait]

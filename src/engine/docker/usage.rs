@@ -1,15 +1,54 @@
-//! What a container uses, as the engine counts it.
+//! What a container uses: as the kernel counts it where that can be read here, otherwise as the engine does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bollard::models::{ContainerBlkioStats, ContainerMemoryStats, ContainerStatsResponse};
-use bollard::query_parameters::StatsOptions;
+use bollard::query_parameters::{InspectContainerOptions, StatsOptions};
 use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 
 use super::Docker;
+use super::cgroup::Kernel;
 use crate::engine::Usage;
+
+/// Id and first process of containers, by name.
+pub(super) type Processes = Arc<Mutex<HashMap<String, (String, i64)>>>;
 
 impl Docker {
     pub(super) async fn container_usage(&self, container: &str) -> anyhow::Result<Usage> {
+        if self.local {
+            let kernel = Kernel::default();
+            let known = self.processes().get(container).cloned();
+            if let Some(usage) = known.and_then(|(id, pid)| kernel.usage(&id, pid)) {
+                return Ok(usage);
+            }
+            // It is new, or was started again, and has another process.
+            let (id, pid) = self.process(container).await?;
+            self.processes().insert(container.to_owned(), (id.clone(), pid));
+            if let Some(usage) = kernel.usage(&id, pid) {
+                return Ok(usage);
+            }
+        }
+        self.container_stats(container).await
+    }
+
+    fn processes(&self) -> MutexGuard<'_, HashMap<String, (String, i64)>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A container's id and first process; 0 when it does not run.
+    async fn process(&self, container: &str) -> anyhow::Result<(String, i64)> {
+        let inspected = self
+            .client
+            .inspect_container(container, None::<InspectContainerOptions>)
+            .await;
+        let inspected = inspected.map_err(self.failed(format_args!("cannot inspect container {container}")))?;
+        let pid = inspected.state.and_then(|state| state.pid);
+        Ok((inspected.id.unwrap_or_default(), pid.unwrap_or_default()))
+    }
+
+    async fn container_stats(&self, container: &str) -> anyhow::Result<Usage> {
         let operation = format!("cannot tell what container {container} uses");
         let options = StatsOptions {
             stream: false,
