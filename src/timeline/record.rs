@@ -230,6 +230,27 @@ mod tests {
     }
 
     #[test]
+    fn the_generation_is_the_latest_that_any_member_told_of() {
+        let timeline = Timeline::unrecorded();
+        for (member, generation) in [
+            ("consumer-1", Some(4)),
+            ("consumer-2", Some(5)),
+            ("consumer-1", Some(4)),
+        ] {
+            let partitions = Vec::new();
+            let group = "test".to_owned();
+            let assigned = Kind::PartitionsAssigned {
+                group,
+                member: None,
+                generation,
+                partitions,
+            };
+            timeline.emit(member, assigned);
+        }
+        assert_eq!(timeline.view().borrow().generation, Some(5));
+    }
+
+    #[test]
     fn a_broker_that_wrongly_believes_to_coordinate_the_group_does_not_outlast_its_own_correction() {
         let timeline = Timeline::unrecorded();
         timeline.emit("khd", started());
