@@ -296,6 +296,8 @@ async fn killed_paused_and_stopped_containers_run_again_and_paused_ones_can_be_r
     };
     lab.up().await;
     let server = lab.container("server", 1).await.name;
+    let used = lab.docker.usage(&server).await.unwrap();
+    assert!(used.cpu_ns > 0 && used.memory > 0, "{used:?}");
     lab.docker.kill(&server).await.unwrap();
     lab.docker
         .kill(&server)
@@ -303,6 +305,11 @@ async fn killed_paused_and_stopped_containers_run_again_and_paused_ones_can_be_r
         .expect("one that is stopped already is fine");
     assert!(lab.up().await);
     assert_eq!(lab.container("server", 1).await.state, "running");
+    let again = lab.docker.usage(&server).await.unwrap();
+    assert!(
+        again.cpu_ns > 0 && again.memory > 0,
+        "its new process is found: {again:?}"
+    );
     lab.docker
         .unpause(&server)
         .await

@@ -122,12 +122,19 @@ impl Lab {
         );
     }
 
-    /// Starts watching brokers, ZooKeeper servers and containers.
+    /// Starts watching what waits ask for: brokers, ZooKeeper servers and containers.
     pub fn observe(&self, timeline: &Timeline) -> [Observer; 2] {
         [
             observe::start(&self.topology, timeline),
             observe::containers(self.engine.clone(), &self.settings.project, timeline),
         ]
+    }
+
+    /// Starts watching all that belongs into the record of a run: also what containers use and what clients log.
+    pub fn observe_all(&self, timeline: &Timeline) -> [Observer; 3] {
+        let [cluster, containers] = self.observe(timeline);
+        let details = observe::details(self.engine.clone(), &self.settings.project, timeline);
+        [cluster, containers, details]
     }
 }
 

@@ -18,6 +18,7 @@ mod consume;
 mod down;
 mod expect;
 mod fail;
+mod gaps;
 mod images;
 mod interrupt;
 mod lab;

@@ -22,7 +22,7 @@ use crate::verdicts::evidence::Evidence;
 pub struct Run {
     /// What drills need.
     pub stage: Stage,
-    observers: [Observer; 2],
+    observers: [Observer; 3],
     live: Live,
 }
 
@@ -38,7 +38,7 @@ impl Run {
         let timeline = Timeline::create(&run.timeline())?;
         let live = Live::show(timeline.live());
         lab.start(&timeline, &expected, &limits);
-        let observers = lab.observe(&timeline);
+        let observers = lab.observe_all(&timeline);
         let stage = Stage {
             engine: lab.engine.clone(),
             project: lab.settings.project.clone(),

@@ -8,7 +8,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
+use crate::cli::gaps::{Gaps, TOGETHER};
 use crate::engine::{Progress, Step};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::event::{Event, Kind};
@@ -124,10 +126,25 @@ impl Live {
     /// Begins to show events.
     pub fn show(mut events: broadcast::Receiver<Event>) -> Self {
         let shown = tokio::spawn(async move {
+            let mut gaps = Gaps::default();
+            let mut due = Instant::now();
             loop {
-                match events.recv().await {
-                    Ok(event) => {
+                let next = if gaps.is_empty() {
+                    Ok(events.recv().await)
+                } else {
+                    timeout_at(due, events.recv()).await
+                };
+                match next {
+                    Err(_) => show_gaps(&mut gaps),
+                    Ok(Ok(event)) => {
+                        let first = gaps.is_empty();
+                        if gaps.take(&event) && first {
+                            due = Instant::now() + TOGETHER;
+                        }
                         let last = matches!(event.kind, Kind::RunEnded { .. });
+                        if last {
+                            show_gaps(&mut gaps);
+                        }
                         if let Some(line) = line(&event) {
                             tell!("{line}");
                         }
@@ -136,8 +153,8 @@ impl Live {
                         }
                     }
                     // What was missed here is in the timeline all the same.
-                    Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return,
+                    Ok(Err(RecvError::Lagged(_))) => {}
+                    Ok(Err(RecvError::Closed)) => return,
                 }
             }
         });
@@ -148,6 +165,16 @@ impl Live {
     pub async fn end(self) {
         let _ = self.shown.await;
     }
+}
+
+fn show_gaps(gaps: &mut Gaps) {
+    for (elapsed_ms, words) in gaps.drain() {
+        tell!("{}", timed(elapsed_ms, &format!("  {words}")));
+    }
+}
+
+fn timed(elapsed_ms: u64, text: &str) -> String {
+    format!("{:>7.1} s  {text}", elapsed_ms as f64 / 1000.0)
 }
 
 /// One event in words, with the seconds since the start; nothing for what is told elsewhere or too small.
@@ -163,10 +190,18 @@ fn line(event: &Event) -> Option<String> {
         Kind::ControllerElected { controller, epoch } if *controller >= 0 => {
             format!("  controller is broker {controller}, epoch {epoch}")
         }
+        // A cooperative rebalance often gives or takes nothing.
+        Kind::PartitionsAssigned { partitions, .. } if !partitions.is_empty() => {
+            format!("  {} is given {} partitions", event.source, partitions.len())
+        }
+        Kind::PartitionsRevoked { partitions, lost, .. } if !partitions.is_empty() => {
+            let how = if *lost { "loses" } else { "gives up" };
+            format!("  {} {how} {} partitions", event.source, partitions.len())
+        }
         Kind::Warning { message } => format!("  warning: {message}"),
         _ => return None,
     };
-    Some(format!("{:>7.1} s  {text}", event.elapsed_ms as f64 / 1000.0))
+    Some(timed(event.elapsed_ms, &text))
 }
 
 /// What a phase is for, in words.

@@ -68,6 +68,8 @@ pub trait Engine: Send + Sync {
     async fn remove_container(&self, container: &str) -> anyhow::Result<()>;
     /// A container's output, oldest first; with `follow` it goes on until the container stops.
     fn logs(&self, container: &str, options: LogOptions) -> BoxStream<'static, anyhow::Result<LogLine>>;
+    /// What a running container uses.
+    async fn usage(&self, container: &str) -> anyhow::Result<Usage>;
     /// All files of a volume of the project, by path relative to its root. A volume that is not there is a failure.
     ///
     /// Works when no container runs: the volume is read through a helper container that is never started.
@@ -206,6 +208,25 @@ pub struct LogLine {
     pub at: Option<jiff::Timestamp>,
     /// The line, without its line feed.
     pub text: String,
+}
+
+/// What a container uses; counts are since its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// When the engine counted.
+    pub at: jiff::Timestamp,
+    /// Processor time, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Memory in bytes, without cached files that can be dropped.
+    pub memory: u64,
+    /// Bytes received over the network.
+    pub received: u64,
+    /// Bytes sent over the network.
+    pub sent: u64,
+    /// Bytes read from disks.
+    pub read: u64,
+    /// Bytes written to disks.
+    pub written: u64,
 }
 
 /// An image that is there.

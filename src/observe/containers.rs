@@ -16,7 +16,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// How long to wait for the engine.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Source of what the engine says.
-const ENGINE: &str = "engine";
+pub const ENGINE: &str = "engine";
 
 /// Observes the containers of a project until it is aborted.
 pub async fn observe(engine: Arc<dyn Engine>, project: String, timeline: Timeline) {

@@ -1,23 +1,30 @@
 //! Samplers that turn the state of the cluster, the group and the containers into events.
 //!
 //! Every broker is asked by a task of its own over a connection of its own, so that one which hangs hides nothing of
-//! the others, and each event carries the broker that told it. Only changes are told:
+//! the others, and each event carries the broker that told it. Of states, only changes are told:
 //!
 //! ```text
 //! broker tasks ─┬─ told: what changed ───────────────┐
 //!               └─ offsets ──> offsets: sums ────────┤
 //! ZooKeeper tasks, controller task: what changed ────┼──> Timeline
-//! container task: what changed ──────────────────────┘
+//! container task: what changed ──────────────────────┤
+//! clients task: what producers and consumers log ────┤
+//! resources task: samples ───────────────────────────┘
 //! ```
 
 mod broker;
+mod clients;
+#[cfg(test)]
+mod clients_tests;
 mod containers;
 mod offsets;
+mod resources;
 mod told;
 mod zookeeper;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -71,5 +78,22 @@ pub fn start(topology: &Topology, timeline: &Timeline) -> Observer {
 pub fn containers(engine: Arc<dyn Engine>, project: &str, timeline: &Timeline) -> Observer {
     let mut tasks = JoinSet::new();
     tasks.spawn(containers::observe(engine, project.to_owned(), timeline.clone()));
+    Observer { tasks }
+}
+
+/// Starts to observe what no wait asks for and a record should hold: what a project's containers use, and what its
+/// producers and consumers log of themselves from now on.
+///
+/// Needs a Tokio runtime.
+pub fn details(engine: Arc<dyn Engine>, project: &str, timeline: &Timeline) -> Observer {
+    let mut tasks = JoinSet::new();
+    let begun = Timestamp::now();
+    tasks.spawn(clients::observe(
+        engine.clone(),
+        project.to_owned(),
+        begun,
+        timeline.clone(),
+    ));
+    tasks.spawn(resources::observe(engine, project.to_owned(), timeline.clone()));
     Observer { tasks }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::timeline::limits::Limits;
@@ -12,13 +13,14 @@ use crate::topology::Expectation;
 pub const SCHEMA: u32 = 2;
 
 /// Something that happened, when, and who says so.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Wall-clock time.
     pub wall: Timestamp,
     /// Milliseconds since the run started, by a clock that never steps.
     pub elapsed_ms: u64,
-    /// Who says so: `khd`, `engine`, or the service that was asked, such as `kafka1`.
+    /// Who says so: `khd`, `engine`, `zookeeper`, the service that was asked, such as `kafka1`, or the client
+    /// that noticed it, such as `consumer-1`.
     pub source: String,
     /// What happened.
     #[serde(flatten)]
@@ -29,7 +31,7 @@ pub struct Event {
 pub type TopicPartition = (String, i32);
 
 /// What happened. Facts about brokers carry, in [`Event::source`], the broker that was asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Kind {
     /// A run began. Always the first event.
@@ -163,6 +165,87 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exit_code: Option<i64>,
     },
+    /// A rebalance gave a member these partitions, beside those it kept. The source is the member's container.
+    PartitionsAssigned {
+        /// The group.
+        group: String,
+        /// Kafka's id of the member, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        member: Option<String>,
+        /// The group's generation, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation: Option<i32>,
+        /// The partitions.
+        partitions: Vec<TopicPartition>,
+    },
+    /// A rebalance took these partitions from a member. The source is the member's container.
+    PartitionsRevoked {
+        /// The group.
+        group: String,
+        /// Kafka's id of the member, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        member: Option<String>,
+        /// The group's generation, where known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        generation: Option<i32>,
+        /// The partitions.
+        partitions: Vec<TopicPartition>,
+        /// Whether the group had already given them to others, without asking.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        lost: bool,
+    },
+    /// A client has had no success on a partition for too long, although it should have had one. The source is the
+    /// client's container.
+    GapOpened {
+        /// What there was none of.
+        of: Success,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// The last success before; where there was none, when one was first due. Milliseconds since the Unix epoch.
+        since: i64,
+    },
+    /// The first success after a gap that was told as opened. The source is the client's container.
+    GapClosed {
+        /// Of what it is the first.
+        of: Success,
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: i32,
+        /// `since` of the gap, in milliseconds since the Unix epoch.
+        from: i64,
+        /// When the success came, in milliseconds since the Unix epoch.
+        to: i64,
+    },
+    /// A producer or consumer met an error. The source is its container.
+    ClientError {
+        /// What.
+        message: String,
+        /// How many others were left out since the one before: clients tell about one a second.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        suppressed: u64,
+    },
+    /// What a container uses. The source is the engine.
+    Resources {
+        /// Its service.
+        service: String,
+        /// Its number within the service.
+        number: u32,
+        /// Processor time since the sample before, in cores.
+        cpu: f64,
+        /// Memory in bytes, without cached files that can be dropped.
+        memory: u64,
+        /// Bytes received over the network since the container's start.
+        received: u64,
+        /// Bytes sent over the network since the container's start.
+        sent: u64,
+        /// Bytes read from disks since the container's start.
+        read: u64,
+        /// Bytes written to disks since the container's start.
+        written: u64,
+    },
     /// Sends begun before this moment are judged; the end offsets were taken after it.
     Cut,
     /// Something went wrong that does not end the run.
@@ -177,8 +260,22 @@ pub enum Kind {
     },
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What a client waits for on a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Success {
+    /// A producer's.
+    Acknowledgement,
+    /// A consumer's.
+    Delivery,
+}
+
 /// A member of a group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// Kafka's id of the member.
     pub id: String,

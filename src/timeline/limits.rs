@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A limit for each check that has one, by the check's id. Recorded with the run, so that it can be judged again.
 pub type Limits = BTreeMap<String, Bound>;
 
 /// What a measured value has to be.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Bound {
     /// How it has to compare.
     pub op: Op,
@@ -41,7 +42,7 @@ impl Bound {
 }
 
 /// How a value compares with a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Op {
     /// Less than it.
     #[serde(rename = "<")]

@@ -1,7 +1,7 @@
 //! Writing a timeline as it happens, and reading it again.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +12,9 @@ use tokio::sync::{broadcast, watch};
 
 use crate::timeline::event::{Event, Kind, SCHEMA};
 use crate::timeline::view::View;
+
+/// Longest line in bytes: hundreds of times what the largest event of a large lab takes.
+const LONGEST_LINE: u64 = 4 << 20;
 
 /// A timeline in the making. Clones write to the same one; events get their one order here.
 #[derive(Debug, Clone)]
@@ -100,18 +103,36 @@ impl Timeline {
 /// Reads a timeline. A last line that was cut off by a crash is left out.
 ///
 /// # Errors
-/// When the file cannot be read, a line other than the last is not an event, or the schema is not this khd's.
+/// When the file cannot be read, a line other than the last is not an event, a line is longer than any event, or the
+/// schema is not this khd's.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Event>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    read_from(BufReader::new(file), &path.display().to_string())
+}
+
+/// Reads a timeline from `source`; errors call it by `name`.
+///
+/// # Errors
+/// As those of [`read`].
+pub fn read_from(mut source: impl BufRead, name: &str) -> anyhow::Result<Vec<Event>> {
     let mut events: Vec<Event> = Vec::new();
     let mut bad: Option<(usize, serde_json::Error)> = None;
-    for (number, line) in BufReader::new(file).split(b'\n').enumerate() {
-        let line = line.with_context(|| format!("cannot read {}", path.display()))?;
-        if line.is_empty() {
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let length = (&mut source).take(LONGEST_LINE + 1).read_until(b'\n', &mut line);
+        match length.with_context(|| format!("cannot read {name}"))? {
+            0 => break,
+            length if length as u64 > LONGEST_LINE => {
+                anyhow::bail!("{name}:{number} is no event: it is longer than {LONGEST_LINE} bytes")
+            }
+            _ => {}
+        }
+        if line == b"\n" {
             continue;
         }
         if let Some((number, error)) = bad.take() {
-            return Err(error).with_context(|| format!("{}:{} is not an event", path.display(), number + 1));
+            return Err(error).with_context(|| format!("{name}:{number} is not an event"));
         }
         match serde_json::from_slice(&line) {
             Ok(event) => events.push(event),
@@ -121,9 +142,9 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Event>> {
     match events.first().map(|event| &event.kind) {
         Some(Kind::RunStarted { schema: SCHEMA, .. }) => Ok(events),
         Some(Kind::RunStarted { schema, .. }) => {
-            anyhow::bail!("{} has schema {schema}; this khd reads schema {SCHEMA}", path.display())
+            anyhow::bail!("{name} has schema {schema}; this khd reads schema {SCHEMA}")
         }
-        _ => anyhow::bail!("{} does not begin with the start of a run", path.display()),
+        _ => anyhow::bail!("{name} does not begin with the start of a run"),
     }
 }
 
@@ -202,6 +223,27 @@ mod tests {
         );
         assert_eq!(timeline.view().borrow().brokers[&2].controller, None);
         assert_eq!(timeline.view().borrow().witnesses().count(), 0);
+    }
+
+    #[test]
+    fn the_generation_is_the_latest_that_any_member_told_of() {
+        let timeline = Timeline::unrecorded();
+        for (member, generation) in [
+            ("consumer-1", Some(4)),
+            ("consumer-2", Some(5)),
+            ("consumer-1", Some(4)),
+        ] {
+            let partitions = Vec::new();
+            let group = "test".to_owned();
+            let assigned = Kind::PartitionsAssigned {
+                group,
+                member: None,
+                generation,
+                partitions,
+            };
+            timeline.emit(member, assigned);
+        }
+        assert_eq!(timeline.view().borrow().generation, Some(5));
     }
 
     #[test]

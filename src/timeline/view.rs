@@ -19,6 +19,8 @@ pub struct View {
     pub controller: Option<(i32, i32)>,
     /// The group as its coordinator describes it: of the witnesses that say they coordinate it, the one that said so last.
     pub group: Option<GroupView>,
+    /// The latest generation of the group that a member told of.
+    pub generation: Option<i32>,
     /// Sums of end offsets and committed offsets.
     pub offsets: Option<OffsetsView>,
     /// State of each container, by service and number.
@@ -123,6 +125,8 @@ impl View {
                     partitions: *partitions,
                 });
             }
+            // One that joins late may tell of an older generation than another has told of already.
+            Kind::PartitionsAssigned { generation, .. } => self.generation = self.generation.max(*generation),
             Kind::BrokerAnswers
             | Kind::BrokerSilent { .. }
             | Kind::Cluster { .. }
@@ -137,6 +141,11 @@ impl View {
             Kind::PhaseStarted { .. }
             | Kind::PhaseEnded { .. }
             | Kind::FaultEffective { .. }
+            | Kind::PartitionsRevoked { .. }
+            | Kind::GapOpened { .. }
+            | Kind::GapClosed { .. }
+            | Kind::ClientError { .. }
+            | Kind::Resources { .. }
             | Kind::Cut
             | Kind::Warning { .. }
             | Kind::RunEnded { .. } => {}

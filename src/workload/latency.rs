@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use hdrhistogram::Histogram;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The longest latency that is told apart: an hour, in microseconds.
@@ -15,7 +16,7 @@ static EMPTY: LazyLock<Option<Histogram<u64>>> = LazyLock::new(|| Histogram::new
 
 /// An HDR histogram of latencies in microseconds, of which only buckets that hold something are kept. In JSON, a list
 /// of `[microseconds, count]`, each the least value of its bucket; a value is at most 1 % above that.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
 pub struct Latency(BTreeMap<u64, u64>);
 

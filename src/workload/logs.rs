@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use tracing_subscriber::EnvFilter;
 
 use crate::timeline::event::TopicPartition;
+use crate::workload::events::FOR_PROGRAMS;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -34,8 +35,8 @@ pub fn subscribe(format: Format) -> anyhow::Result<()> {
     done.map_err(|error| anyhow::anyhow!("cannot set up log lines: {error}"))
 }
 
-/// Makes a readable line of a JSON one: time, level, message, then the other fields. `None` when the line is not
-/// a JSON object with a message.
+/// Makes a readable line of a JSON one: time, level, message, then the other fields, but for those that only repeat
+/// the message for programs. `None` when the line is not a JSON object with a message.
 pub fn readable(json_line: &str) -> Option<String> {
     let mut fields: Map<String, Value> = serde_json::from_str(json_line).ok()?;
     let message = fields.remove("message")?;
@@ -49,6 +50,9 @@ pub fn readable(json_line: &str) -> Option<String> {
         let _ = write!(line, "{level:<5} ");
     }
     line.push_str(&plain(&message));
+    if fields.contains_key("event") {
+        fields.retain(|name, _| !FOR_PROGRAMS.contains(&name.as_str()));
+    }
     for (name, value) in &fields {
         let _ = write!(line, "  {name}={}", plain(value));
     }

@@ -1,10 +1,12 @@
 //! The workload: khd's own producers and consumers, the ledgers they keep, and the audit of the log.
 //!
 //! [`produce`] sends messages (see [`message`]) and notes in its [`ledger`] what it was told; [`consume`] notes
-//! what it was given. [`audit`] reads the whole log and compares it with the ledgers.
+//! what it was given. What happens to either goes into its log as [`events`] for the timeline, [`stalls`] among it.
+//! [`audit`] reads the whole log and compares it with the ledgers.
 
 pub mod audit;
 pub mod consume;
+pub mod events;
 pub mod latency;
 pub mod ledger;
 mod limit;
@@ -14,3 +16,4 @@ pub mod placements;
 pub mod produce;
 pub mod ranges;
 pub mod spans;
+pub mod stalls;

@@ -4,14 +4,17 @@
 //! They are kept as differences in variable-length numbers. A run costs two bytes where producers take turns, so ten
 //! million messages of producers that interleave at every message are 20 MB, and those of one producer a few bytes.
 
+use std::borrow::Cow;
+
 use integer_encoding::VarInt;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::workload::ranges::Ranges;
 
 /// A run of messages at consecutive offsets. In JSON, `[sequence, count, offset]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "(u64, u64, i64)", into = "(u64, u64, i64)")]
 pub struct Placed {
     /// The first sequence number.
@@ -289,6 +292,21 @@ impl FromIterator<Placed> for Placements {
 impl Serialize for Placements {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter())
+    }
+}
+
+impl JsonSchema for Placements {
+    fn schema_name() -> Cow<'static, str> {
+        "Placements".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Vec::<Placed>::json_schema(generator);
+        schema.insert(
+            "description".to_owned(),
+            "Where messages are: runs `[sequence, count, offset]` in which sequence and offset grow together.".into(),
+        );
+        schema
     }
 }
 

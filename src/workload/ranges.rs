@@ -1,8 +1,10 @@
 //! Sets of sequence numbers or offsets, kept as ranges: as big as their gaps, not as their messages.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use rangemap::RangeSet;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -120,6 +122,21 @@ impl<'de> Deserialize<'de> for Ranges {
             set.insert_range(first..last + 1);
         }
         Ok(set)
+    }
+}
+
+impl JsonSchema for Ranges {
+    fn schema_name() -> Cow<'static, str> {
+        "Ranges".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = Vec::<(u64, u64)>::json_schema(generator);
+        schema.insert(
+            "description".to_owned(),
+            "A set of whole numbers: ranges `[first, last]`, both included, in ascending order.".into(),
+        );
+        schema
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds of silence that are not yet a gap.
@@ -15,7 +16,7 @@ pub const QUIET_MS: i64 = 250;
 const SAMPLE_MS: i64 = 250;
 
 /// A stretch of successes without a gap. In JSON, `[first, last, count]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "(i64, i64, u64)", into = "(i64, i64, u64)")]
 pub struct Span {
     /// Time of the first.

@@ -47,7 +47,7 @@ pub struct Lab {
     pub stage: Stage,
     pub limits: Limits,
     tasks: JoinSet<()>,
-    observer: Option<Observer>,
+    observers: Vec<Observer>,
     folder: TempDir,
 }
 
@@ -96,7 +96,7 @@ impl Lab {
             stage,
             limits,
             tasks: JoinSet::new(),
-            observer: None,
+            observers: Vec::new(),
             folder,
         }
     }
@@ -121,7 +121,10 @@ impl Lab {
             deathless,
         );
         self.tasks.spawn(script);
-        self.observer = Some(observe::containers(self.engine.clone(), PROJECT, timeline));
+        self.observers = vec![
+            observe::containers(self.engine.clone(), PROJECT, timeline),
+            observe::details(self.engine.clone(), PROJECT, timeline),
+        ];
     }
 
     /// Does something as soon as a phase begins.
@@ -155,12 +158,12 @@ impl Lab {
 
     /// Runs a drill to its end and ends the recording.
     pub async fn run(&mut self, plan: &Plan) -> Ending {
-        if self.observer.is_none() {
+        if self.observers.is_empty() {
             self.observe(None);
         }
         let ending = timeout(PATIENCE, runner::run(&self.stage, plan)).await.unwrap();
         self.tasks.shutdown().await;
-        if let Some(observer) = self.observer.take() {
+        for observer in self.observers.drain(..) {
             observer.stop().await;
         }
         let outcome = format!("{ending:?}");

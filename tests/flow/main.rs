@@ -7,6 +7,8 @@
 mod cluster;
 mod lab;
 mod reports;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod workload;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 use khd::drill::machine::Ending;
 use khd::drill::plan::Plan;
-use khd::timeline::event::Kind;
+use khd::timeline::event::{Event, Kind};
 use khd::verdicts::evidence::Evidence;
 use khd::verdicts::{Status, Verdict, judge, overall};
 use tokio::time::Instant;
@@ -41,6 +43,13 @@ const COURSE: [&str; 12] = [
     "audit ok",
 ];
 
+/// What the consumer's container prints while the fault is held.
+const SAID: [&str; 3] = [
+    r#"{"level":"INFO","message":"assigned t","event":"partitions-assigned","group":"test","generation":7,"partitions":"[[\"test-1\",0]]"}"#,
+    r#"{"level":"WARN","message":"nothing","event":"gap-opened","of":"delivery","topic":"test-1","partition":0,"since":5}"#,
+    r#"{"level":"WARN","message":"no broker answers","event":"client-error","suppressed":3}"#,
+];
+
 fn verdicts(lab: &Lab) -> BTreeMap<String, Verdict> {
     let evidence = Evidence::load(&lab.stage.run).unwrap();
     let verdicts = judge(&evidence);
@@ -59,6 +68,12 @@ async fn drill_beside_a_workload(tamper: workload::Tamper) -> (Lab, BTreeMap<Str
     let mock = mock();
     let mut lab = Lab::up(mock.bootstrap_servers()).await;
     let workload = Workload::start(&mock, &lab.engine, tamper).await;
+    let engine = lab.engine.clone();
+    lab.when("hold", move || {
+        for line in SAID {
+            engine.print(&container("consumer"), line);
+        }
+    });
     let plan = lab.plan("stop", "kafka2", Duration::from_millis(1500));
     let ending = lab.run(&plan).await;
     workload.end().await;
@@ -83,6 +98,29 @@ async fn a_drill_that_nothing_goes_wrong_in_is_judged_as_passed_from_its_folder_
     assert!(verdicts["lost-write"].measured["acknowledged"].as_u64().unwrap() > 100);
 
     let run = lab.stage.run.path();
+    assert!(schema::holds_run(run) > 50);
+    let events = lab.events();
+    let of_consumer: Vec<&Kind> = events
+        .iter()
+        .filter(|event| event.source == "consumer-1")
+        .map(|event| &event.kind)
+        .collect();
+    assert!(
+        matches!(
+            of_consumer[..],
+            [
+                Kind::PartitionsAssigned {
+                    generation: Some(7),
+                    ..
+                },
+                Kind::GapOpened { .. },
+                Kind::ClientError { suppressed: 3, .. },
+            ]
+        ),
+        "{of_consumer:?}"
+    );
+    let used = |event: &Event| matches!(&event.kind, Kind::Resources { service, .. } if service == "kafka1");
+    assert!(events.iter().any(used));
     let printed = std::fs::read_to_string(run.join("logs/kafka2-1.log")).unwrap();
     assert_eq!(printed, "kafka2 says hello\n");
     let ledgers = std::fs::read_dir(lab.stage.run.ledgers()).unwrap();

@@ -11,4 +11,6 @@
 mod bad_days;
 mod bad_surroundings;
 mod main_job;
+#[path = "../schema/mod.rs"]
+mod schema;
 mod support;

@@ -3,8 +3,10 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use khd::timeline::event::{Kind, Success};
 use serde_json::Value;
 
+use crate::schema;
 use crate::support::{Lab, run, status};
 
 #[test]
@@ -50,6 +52,7 @@ fn a_cluster_comes_up_is_scaled_loses_servers_one_by_one_and_keeps_every_acknowl
         .says("1 producers and 2 consumers run");
     let killed = lab.run(&["fail", "kafka2", "--how", "kill", "--json"], 0).json();
     assert_eq!(killed["status"], "passed");
+    the_timeline_tells_what_clients_went_through(&lab, &killed);
     let acknowledged = |report: &Value| {
         let verdicts = report["verdicts"].as_array().unwrap();
         let lost = verdicts.iter().find(|v| v["id"] == "lost-write").unwrap();
@@ -157,10 +160,50 @@ fn a_second_khd_is_told_who_works_on_the_lab(lab: &Lab) {
     first.ends(Some(0));
 }
 
+fn the_timeline_tells_what_clients_went_through(lab: &Lab, report: &Value) {
+    let run = lab.folder().join("khd/runs").join(report["run"].as_str().unwrap());
+    let timeline = khd::timeline::record::read(&run.join("timeline.jsonl")).unwrap();
+    assert_eq!(schema::holds_run(&run), timeline.len());
+    let seen = |source: &str, what: &str, is: &dyn Fn(&Kind) -> bool| {
+        let found = timeline.iter().any(|event| event.source == source && is(&event.kind));
+        assert!(found, "{source} tells of no {what}");
+    };
+    // What kafka2 led has no leader until its session has expired.
+    let long = |kind: &Kind| matches!(kind, Kind::GapClosed { from, to, .. } if to - from > 5_000);
+    seen("producer-1", "long gap", &long);
+    seen("producer-1", "gap that opens", &|kind| {
+        matches!(kind, Kind::GapOpened { .. })
+    });
+    seen("producer-1", "error", &|kind| matches!(kind, Kind::ClientError { .. }));
+    let delivery = |kind: &Kind| {
+        matches!(
+            kind,
+            Kind::GapClosed {
+                of: Success::Delivery,
+                ..
+            }
+        )
+    };
+    let consumers = ["consumer-1", "consumer-2"];
+    assert!(
+        timeline
+            .iter()
+            .any(|event| consumers.contains(&event.source.as_str()) && delivery(&event.kind))
+    );
+    for service in ["zookeeper1", "kafka1", "producer", "consumer"] {
+        seen(
+            "engine",
+            service,
+            &|kind| matches!(kind, Kind::Resources { service: of, memory, .. } if of == service && *memory > 0),
+        );
+    }
+}
+
 fn the_run_can_be_read_from_its_folder(lab: &Lab, report: &Value) {
     let run = lab.folder().join("khd/runs").join(report["run"].as_str().unwrap());
     let timeline = khd::timeline::record::read(&run.join("timeline.jsonl")).unwrap();
     assert!(timeline.len() > 100);
+    assert_eq!(schema::holds_run(&run), timeline.len());
     let recorded: Value = serde_json::from_slice(&std::fs::read(run.join("verdicts.json")).unwrap()).unwrap();
     assert_eq!(recorded, *report);
     for file in ["compose.yaml", "log.json", "logs/kafka2-1.log"] {

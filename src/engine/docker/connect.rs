@@ -7,6 +7,7 @@ use bollard::{API_DEFAULT_VERSION, ClientVersion};
 use super::Docker;
 use super::endpoint::{self, Endpoint};
 use super::failure::NO_ENGINE_HINT;
+use super::usage::Processes;
 use crate::error::Expected;
 
 /// How long an engine may take to say its version.
@@ -44,6 +45,7 @@ impl Docker {
         let docker = Self {
             client: client.map_err(|error| nobody(error.to_string()))?,
             local: matches!(endpoint, Endpoint::Unix(_)),
+            processes: Processes::default(),
             address: address.clone(),
         };
         let greeting = tokio::time::timeout(GREETING, docker.client.clone().negotiate_version()).await;

@@ -4,6 +4,7 @@
 //! into what the API wants (pure), `failure` says what went wrong with which object, and the other files hold the
 //! verbs by the kind of object. Docker Engine 20.10 is the oldest that works.
 
+mod cgroup;
 mod connect;
 mod containers;
 mod endpoint;
@@ -15,6 +16,7 @@ mod machine;
 mod objects;
 mod project;
 mod translate;
+mod usage;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -24,7 +26,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use super::{Build, Engine, EngineInfo, Image, LogLine, LogOptions, Progress, Project, PublishedPort, TakenSubnet};
+use super::{
+    Build, Engine, EngineInfo, Image, LogLine, LogOptions, Progress, Project, PublishedPort, TakenSubnet, Usage,
+};
 use crate::compose::model::{ComposeFile, Network};
 
 /// A Docker engine that has answered.
@@ -35,6 +39,8 @@ pub struct Docker {
     address: String,
     /// Whether it listens on a socket of this machine.
     local: bool,
+    /// Id and first process of containers that were asked for what they use, by name.
+    processes: usage::Processes,
 }
 
 #[async_trait]
@@ -97,6 +103,10 @@ impl Engine for Docker {
 
     fn logs(&self, container: &str, options: LogOptions) -> BoxStream<'static, anyhow::Result<LogLine>> {
         self.container_logs(container, options)
+    }
+
+    async fn usage(&self, container: &str) -> anyhow::Result<Usage> {
+        self.container_usage(container).await
     }
 
     async fn read_volume(&self, project: &str, key: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, Bytes>> {

@@ -4,12 +4,13 @@
 //! records the calls that change something, and lets a test make any call fail, or the whole engine die and come
 //! back. Containers are only states: nothing runs, and a test sets what they did.
 
+mod follow;
 mod verbs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
@@ -21,7 +22,8 @@ use crate::error::Expected;
 /// An engine in memory.
 #[derive(Debug, Default)]
 pub struct FakeEngine {
-    state: Mutex<State>,
+    // Shared with the readers of a container's output.
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +52,8 @@ struct Held {
     networks: Vec<String>,
     volumes: Vec<String>,
     logs: Vec<LogLine>,
+    // How often its output was cut off under those who follow it.
+    cuts: u32,
 }
 
 /// Something of a project, under its key.
@@ -121,6 +125,23 @@ impl FakeEngine {
         }
     }
 
+    /// Lets a container print a line now. One that is not there prints nothing.
+    pub fn print(&self, container: &str, text: &str) {
+        if let Some(held) = self.lock().containers.get_mut(container) {
+            held.logs.push(LogLine {
+                at: Some(jiff::Timestamp::now()),
+                text: text.into(),
+            });
+        }
+    }
+
+    /// Cuts off the output of a container under those who follow it, as an engine does that is started again.
+    pub fn cut_logs(&self, container: &str) {
+        if let Some(held) = self.lock().containers.get_mut(container) {
+            held.cuts += 1;
+        }
+    }
+
     /// Puts a file into a volume, which is made if it is not there.
     pub fn put_file(&self, project: &str, key: &str, path: &str, content: impl Into<Bytes>) {
         let volume = labels::object_name(project, key);
@@ -163,8 +184,7 @@ impl FakeEngine {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A test that panicked elsewhere has failed already.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Begins a call that only looks.
@@ -230,6 +250,11 @@ impl Held {
             self.enter("exited");
         }
     }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    // A test that panicked elsewhere has failed already.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn owned<T>(project: &str, key: &str, value: T) -> Owned<T> {

@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
+use super::follow::Follower;
 use super::{FakeEngine, Held, owned};
 use crate::compose::model::{ComposeFile, Network};
 use crate::engine::{
     Build, Container, Engine, EngineInfo, Image, LogLine, LogOptions, Progress, Project, ProjectNetwork, PublishedPort,
-    TakenSubnet, labels,
+    TakenSubnet, Usage, labels,
 };
 
 #[async_trait]
@@ -129,6 +130,7 @@ impl Engine for FakeEngine {
             fixed_address: address.and_then(|address| address.parse().ok()),
             volumes: definition.volumes.iter().map(|mount| full(&mount.source)).collect(),
             logs: Vec::new(),
+            cuts: 0,
             container: Container {
                 id: format!("{:064x}", state.made),
                 name: name.clone(),
@@ -188,12 +190,33 @@ impl Engine for FakeEngine {
             let since = |line: &&LogLine| line.at.is_none_or(|at| options.since.is_none_or(|since| at >= since));
             let lines: Vec<LogLine> = held.logs.iter().filter(since).cloned().collect();
             let tail = options.tail.map_or(lines.len(), |tail| tail as usize);
-            Ok(lines[lines.len().saturating_sub(tail)..].to_vec())
+            let follower = options
+                .follow
+                .then(|| Follower::new(self.state.clone(), container, held));
+            Ok((lines[lines.len().saturating_sub(tail)..].to_vec(), follower))
         });
         match lines {
-            Ok(lines) => stream::iter(lines.into_iter().map(Ok)).boxed(),
+            Ok((lines, follower)) => {
+                let later = stream::iter(follower).flat_map(Follower::lines);
+                stream::iter(lines.into_iter().map(Ok)).chain(later).boxed()
+            }
             Err(error) => stream::once(std::future::ready(Err(error))).boxed(),
         }
+    }
+
+    async fn usage(&self, container: &str) -> anyhow::Result<Usage> {
+        let state = self.look(&format!("usage {container}"))?;
+        let held = state.containers.get(container);
+        held.with_context(|| format!("cannot tell what {container} uses: no such container"))?;
+        Ok(Usage {
+            at: jiff::Timestamp::now(),
+            cpu_ns: 1_000_000_000,
+            memory: 64 << 20,
+            received: 1 << 20,
+            sent: 1 << 20,
+            read: 0,
+            written: 1 << 20,
+        })
     }
 
     async fn read_volume(&self, project: &str, key: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, Bytes>> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::timeline::event::TopicPartition;
@@ -14,7 +15,7 @@ use crate::workload::ranges::Ranges;
 pub const SCHEMA: u32 = 2;
 
 /// What was in the log up to the cut.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogSummary {
     /// Version of this format.
     pub schema: u32,
@@ -48,7 +49,7 @@ fn find<'a>(partitions: &'a [PartitionLog], (topic, partition): &TopicPartition)
 }
 
 /// One partition's log.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PartitionLog {
     /// The topic.
     pub topic: String,

@@ -14,34 +14,38 @@ use rdkafka::{Offset, TopicPartitionList};
 use crate::kafka::client::log_line;
 use crate::kafka::status;
 use crate::settings::Commit;
-use crate::timeline::event::TopicPartition;
+use crate::timeline::event::{Kind, TopicPartition};
 use crate::workload::consume::tally::Tally;
+use crate::workload::events;
 use crate::workload::ledger::{Committed, Line, Rebalanced, Writer};
 use crate::workload::limit::Limit;
-use crate::workload::logs::brief;
 use crate::workload::message::now_ms;
+use crate::workload::stalls::Deliveries;
 
 /// The context of a consumer client. librdkafka calls it from within `poll`, on the polling thread.
 #[derive(Debug)]
 pub struct Context {
     ledger: Writer,
     commit: Commit,
+    group: String,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     tally: Tally,
+    stalls: Deliveries,
     rebalances: u64,
     errors: Limit,
 }
 
 impl Context {
-    /// With this ledger.
-    pub fn new(ledger: Writer, commit: Commit) -> Self {
+    /// Of a member of `group` that commits at that moment, with this ledger.
+    pub fn new(ledger: Writer, group: &str, commit: Commit) -> Self {
         Self {
             ledger,
             commit,
+            group: group.to_owned(),
             state: Mutex::default(),
         }
     }
@@ -54,7 +58,19 @@ impl Context {
     pub fn deliver(&self, message: &BorrowedMessage<'_>) {
         let value = message.payload().unwrap_or_default();
         let (topic, partition, offset) = (message.topic(), message.partition(), message.offset());
-        self.state().tally.deliver(topic, partition, offset, value, now_ms());
+        let now = now_ms();
+        let closed = {
+            let mut state = self.state();
+            state.tally.deliver(topic, partition, offset, value, now);
+            state.stalls.delivered(topic, partition, now)
+        };
+        closed.iter().for_each(events::log);
+    }
+
+    /// Logs the gaps that open. To be called a few times a second.
+    pub fn look_for_stalls(&self) {
+        let opened = self.state().stalls.look(now_ms());
+        opened.iter().for_each(events::log);
     }
 
     /// How many deliveries and rebalances there were.
@@ -143,37 +159,26 @@ impl Context {
         let Some(suppressed) = self.state().errors.allow() else {
             return;
         };
-        tracing::warn!(suppressed, "{message}");
         self.ledger.note(message);
+        let message = message.to_owned();
+        events::log(&Kind::ClientError { message, suppressed });
     }
 
-    fn rebalanced(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList, kind: &str) -> Rebalanced {
+    fn rebalanced(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) -> Rebalanced {
         let membership = status::membership(consumer);
         let partitions: Vec<TopicPartition> = partitions
             .elements()
             .iter()
             .map(|element| (element.topic().to_owned(), element.partition()))
             .collect();
-        let rebalanced = Rebalanced {
+        self.state().rebalances += u64::from(!partitions.is_empty());
+        Rebalanced {
             at: now_ms(),
             generation: membership.as_ref().map(|membership| membership.generation),
             member: membership.map(|membership| membership.member),
             lost: consumer.assignment_lost(),
             partitions,
-        };
-        tracing::info!(
-            generation = rebalanced.generation,
-            member = rebalanced.member,
-            count = rebalanced.partitions.len(),
-            lost = rebalanced.lost,
-            "{kind} {}",
-            match rebalanced.partitions.as_slice() {
-                [] => "nothing".to_owned(),
-                some => brief(some),
-            }
-        );
-        self.state().rebalances += u64::from(!rebalanced.partitions.is_empty());
-        rebalanced
+        }
     }
 }
 
@@ -215,8 +220,19 @@ impl ConsumerContext for Context {
                 if !consumer.assignment_lost() && self.commit == Commit::AfterProcessing {
                     self.commit_now(consumer);
                 }
-                let revoked = self.rebalanced(consumer, partitions, "revoked");
-                self.state().tally.forget(&revoked.partitions);
+                let revoked = self.rebalanced(consumer, partitions);
+                {
+                    let mut state = self.state();
+                    state.tally.forget(&revoked.partitions);
+                    state.stalls.revoked(&revoked.partitions);
+                }
+                events::log(&Kind::PartitionsRevoked {
+                    group: self.group.clone(),
+                    member: revoked.member.clone(),
+                    generation: revoked.generation,
+                    partitions: revoked.partitions.clone(),
+                    lost: revoked.lost,
+                });
                 self.ledger.append_or_log(&Line::Revoked(revoked));
             }
             Rebalance::Assign(_) => {}
@@ -226,7 +242,14 @@ impl ConsumerContext for Context {
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(partitions) = rebalance {
-            let assigned = self.rebalanced(consumer, partitions, "assigned");
+            let assigned = self.rebalanced(consumer, partitions);
+            self.state().stalls.assigned(&assigned.partitions, assigned.at);
+            events::log(&Kind::PartitionsAssigned {
+                group: self.group.clone(),
+                member: assigned.member.clone(),
+                generation: assigned.generation,
+                partitions: assigned.partitions.clone(),
+            });
             self.ledger.append_or_log(&Line::Assigned(assigned));
         }
     }

@@ -47,8 +47,10 @@ pub fn run(options: &Options, id: &str, host: &str, cancel: &CancellationToken) 
         topics: options.topics.clone(),
     });
     let ledger = Writer::create(options.ledger.as_deref(), &format!("consumer-{id}"), &header)?;
-    let consumer: BaseConsumer<Context> =
-        client::create(&options.config(id, instance), Context::new(ledger, options.commit))?;
+    let consumer: BaseConsumer<Context> = client::create(
+        &options.config(id, instance),
+        Context::new(ledger, &options.group, options.commit),
+    )?;
     let consumer = Arc::new(consumer);
     let context = consumer.context().clone();
     let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
@@ -107,6 +109,7 @@ fn poll(
         let now = Instant::now();
         if now - written >= WRITE {
             written = now;
+            context.look_for_stalls();
             if context.write_delivered(now - alive >= HEARTBEAT) {
                 alive = now;
             }

@@ -11,6 +11,7 @@ pub mod history;
 mod read;
 mod writer;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::workload::latency::Latency;
@@ -25,7 +26,7 @@ pub use writer::Writer;
 pub const SCHEMA: u32 = 2;
 
 /// One line of a ledger. The first line of a file is [`Producer`](Line::Producer) or [`Consumer`](Line::Consumer).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "line", rename_all = "kebab-case")]
 pub enum Line {
     /// A producer began.
@@ -92,7 +93,7 @@ pub enum Line {
 }
 
 /// Who a producer is and how it sends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProducerHeader {
     /// Version of this format.
     pub schema: u32,
@@ -111,7 +112,7 @@ pub struct ProducerHeader {
 }
 
 /// Who a consumer is and how it consumes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsumerHeader {
     /// Version of this format.
     pub schema: u32,
@@ -133,7 +134,7 @@ pub struct ConsumerHeader {
 }
 
 /// A limit of sequence numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reserved {
     /// The topic.
     pub topic: String,
@@ -144,7 +145,7 @@ pub struct Reserved {
 }
 
 /// What became of sends to one partition.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settled {
     /// The topic.
     pub topic: String,
@@ -171,7 +172,7 @@ pub struct Settled {
 }
 
 /// How long messages of one partition took.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Took {
     /// The topic.
     pub topic: String,
@@ -186,7 +187,7 @@ pub struct Took {
 }
 
 /// What was delivered from one partition.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Delivered {
     /// The topic.
     pub topic: String,
@@ -200,7 +201,7 @@ pub struct Delivered {
 }
 
 /// Partitions that a rebalance gave or took.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rebalanced {
     /// When.
     pub at: i64,
@@ -218,7 +219,7 @@ pub struct Rebalanced {
 }
 
 /// A committed offset.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Committed {
     /// The topic.
     pub topic: String,

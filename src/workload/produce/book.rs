@@ -149,6 +149,11 @@ impl Book {
         self.slots.iter().zip(sent).all(|(slot, sent)| slot.frontier >= *sent)
     }
 
+    /// Below which sequence number every send of a slot is settled.
+    pub fn frontier(&self, slot: usize) -> u64 {
+        self.slots.get(slot).map_or(0, |slot| slot.frontier)
+    }
+
     /// How many sends have which fate.
     pub fn counts(&self) -> Counts {
         self.counts

@@ -12,11 +12,13 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use crate::kafka::client::log_line;
 use crate::kafka::status::{self, Persistence};
-use crate::timeline::event::TopicPartition;
+use crate::timeline::event::{Kind, TopicPartition};
+use crate::workload::events;
 use crate::workload::ledger::{Line, Writer};
 use crate::workload::limit::Limit;
 use crate::workload::message::{Message, now_ms};
 use crate::workload::produce::book::{Book, Counts, Fate};
+use crate::workload::stalls::Sends;
 
 /// What the sending loop, librdkafka's reports and the ledger's keeper share.
 #[derive(Debug)]
@@ -38,6 +40,7 @@ struct Reports {
     book: Book,
     // The broker that last acknowledged, by slot.
     brokers: Vec<Option<i32>>,
+    stalls: Sends,
     failures: Limit,
     errors: Limit,
 }
@@ -51,6 +54,7 @@ impl Shared {
             reports: Mutex::new(Reports {
                 book: Book::new(names.clone(), now_ms()),
                 brokers: vec![None; names.len()],
+                stalls: Sends::new(names.len()),
                 failures: Limit::default(),
                 errors: Limit::default(),
             }),
@@ -80,15 +84,39 @@ impl Shared {
     }
 
     /// Settles a message that librdkafka did not even take.
-    pub fn refuse(&self, slot: usize, sequence: u64) {
+    pub fn refuse(&self, slot: usize, sequence: u64, error: &KafkaError) {
         let now = now_ms();
-        self.reports().book.settle(slot, sequence, Fate::Failed, now, now);
+        let suppressed = {
+            let mut reports = self.reports();
+            reports.book.settle(slot, sequence, Fate::Failed, now, now);
+            reports.failures.allow()
+        };
+        if let Some(suppressed) = suppressed {
+            let (topic, partition) = &self.names[slot];
+            let message = format!("{topic}-{partition}: send {sequence} was refused: {error}");
+            events::log(&Kind::ClientError { message, suppressed });
+        }
     }
 
     /// Settles what a client that is gone did not report.
     pub fn abandon(&self) {
         let sent = self.progress();
         self.reports().book.abandon(&sent, now_ms());
+    }
+
+    /// Logs the gaps that open. To be called a few times a second.
+    pub fn look_for_stalls(&self) {
+        let now = now_ms();
+        let sent = self.progress();
+        let opened: Vec<Kind> = {
+            let mut reports = self.reports();
+            let Reports { book, stalls, .. } = &mut *reports;
+            let slots = self.names.iter().zip(sent).enumerate();
+            slots
+                .filter_map(|(slot, (name, sent))| stalls.look(slot, name, sent, book.frontier(slot), now))
+                .collect()
+        };
+        opened.iter().for_each(events::log);
     }
 
     /// Writes to the ledger what was settled; nothing, when nothing was and `heartbeat` is not asked for.
@@ -139,7 +167,10 @@ fn untag(tag: usize) -> (usize, u64) {
 pub struct Context(pub std::sync::Arc<Shared>);
 
 impl Context {
-    fn acknowledged(&self, reports: &mut Reports, slot: usize, message: &BorrowedMessage<'_>) {
+    fn acknowledged(&self, reports: &mut Reports, slot: usize, message: &BorrowedMessage<'_>, now: i64) {
+        if let Some(closed) = reports.stalls.acknowledged(slot, &self.0.names[slot], now) {
+            events::log(&closed);
+        }
         let Some(broker) = status::broker(message) else { return };
         let Some(last) = reports.brokers.get_mut(slot) else {
             return;
@@ -165,8 +196,8 @@ impl Context {
         let (topic, partition) = &self.0.names[slot];
         let fate = if fate == Fate::Failed { "failed" } else { "unknown" };
         let message = format!("{topic}-{partition}: send {sequence} is {fate}: {error}");
-        tracing::warn!(topic, partition, sequence, fate, suppressed, "{message}");
         self.0.ledger.note(format!("{message} (and {suppressed} more before)"));
+        events::log(&Kind::ClientError { message, suppressed });
     }
 }
 
@@ -190,7 +221,7 @@ impl ProducerContext for Context {
                 reports
                     .book
                     .settle(slot, sequence, Fate::Acked { offset, took }, now, begun);
-                self.acknowledged(&mut reports, slot, message);
+                self.acknowledged(&mut reports, slot, message, now);
             }
             // With acks=0 nobody acknowledges anything.
             Ok(message) => reports.book.settle(slot, sequence, Fate::Unknown, now, begun(message)),
@@ -218,8 +249,9 @@ impl ClientContext for Context {
         let Some(suppressed) = self.0.reports().errors.allow() else {
             return;
         };
-        tracing::warn!(suppressed, "{reason}");
         self.0.ledger.note(reason);
+        let message = reason.to_owned();
+        events::log(&Kind::ClientError { message, suppressed });
     }
 }
 

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::Expected;
 use crate::kafka::client;
-use crate::timeline::event::TopicPartition;
+use crate::timeline::event::{Kind, TopicPartition};
+use crate::workload::events;
 use crate::workload::ledger::{Line, ProducerHeader, Reserved, SCHEMA, Writer};
 use crate::workload::message::{Message, now_ms};
 use crate::workload::produce::pace::Pace;
@@ -98,6 +99,7 @@ fn keep_ledger(shared: &Shared, stopped: &Receiver<()>) {
     let (mut silent, mut written) = (0, Instant::now());
     while stopped.recv_timeout(WRITE) == Err(RecvTimeoutError::Timeout) {
         silent += 1;
+        shared.look_for_stalls();
         if shared.write_settled(silent >= HEARTBEAT) {
             silent = 0;
         }
@@ -187,7 +189,7 @@ impl<'a> Sender<'a> {
                 Handed::Taken => break,
                 Handed::Full => std::thread::sleep(FULL),
                 Handed::Refused(error) => {
-                    self.shared.refuse(slot, sequence);
+                    self.shared.refuse(slot, sequence, &error);
                     if error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageSizeTooLarge) {
                         let size = self.value.len();
                         return Err(Expected::usage(format!(
@@ -196,8 +198,6 @@ impl<'a> Sender<'a> {
                         .hint("ask for smaller messages, or set message.max.bytes")
                         .into());
                     }
-                    let (topic, partition) = &self.shared.names[slot];
-                    tracing::warn!(topic, partition, sequence, "{topic}-{partition}: {error}");
                     std::thread::sleep(REFUSED);
                     break;
                 }
@@ -281,8 +281,9 @@ impl<'a> Sender<'a> {
                 .fatal_error()
                 .map(|(_, reason)| reason)
                 .unwrap_or_default();
-            tracing::error!("the client cannot go on and is replaced: {reason}");
             self.shared.ledger.note(format!("the client was replaced: {reason}"));
+            let message = format!("the client cannot go on and is replaced: {reason}");
+            events::log(&Kind::ClientError { message, suppressed: 0 });
             client.purge(PurgeConfig::default().queue().inflight());
             if client.flush(LAST_WORDS).is_err() {
                 tracing::warn!("the client did not report all that it had in flight");
