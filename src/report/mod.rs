@@ -1,6 +1,8 @@
 //! What a run comes to, in one model that every format is fed by: one file a format.
 
+pub mod html;
 mod json;
+pub mod lanes;
 mod table;
 
 use serde::Serialize;

@@ -1,0 +1,83 @@
+// Elements and shapes. What must keep its form at every zoom is placed in per cent and drawn again; what is many, such as
+// pauses and curves, is a path in milliseconds that is drawn once and stretched.
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function shape(name, attributes = {}, text) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+// Hatching, for what must be told apart without colour. Patterns are found by id in the whole page.
+function patterns() {
+  const svg = shape("svg", { width: 0, height: 0, "aria-hidden": "true", class: "hidden" });
+  for (const [id, line, step] of [["hatch", "stripes", 5], ["hot-hatch", "hot-stripes", 5]]) {
+    const pattern = shape("pattern", { id, width: step, height: step, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+    pattern.append(shape("line", { x1: 0, y1: 0, x2: 0, y2: step, class: line }));
+    svg.append(pattern);
+  }
+  return svg;
+}
+
+const lanes = [];
+const board = document.querySelector(".lanes");
+
+// A lane: name, plot, and a figure at its end. `tell` says in lines what it shows at a moment.
+function lane({ name, note, label, tall, side, worst, kind, into = board, tell }) {
+  const plot = element("div", { class: "plot" });
+  plot.style.setProperty("--tall", `${tall}px`);
+  const named = element("div", { class: "name" }, name);
+  if (note) named.append(" ", element("small", {}, note));
+  const row = element("div", { class: "lane", "data-lane": kind }, named, plot, element("div", { class: worst ? "side worst" : "side" }, side ?? ""));
+  into.append(row);
+  const made = { row, plot, tall, tell, label: label ?? name };
+  lanes.push(made);
+  return made;
+}
+
+// A drawing that is made anew whenever the view changes: `make` adds to it.
+function sharp(lane, make) {
+  const svg = shape("svg", { "aria-hidden": "true" });
+  lane.plot.append(svg);
+  drawers.push(() => {
+    svg.replaceChildren();
+    make({
+      // A bar over a stretch of time, never thinner than can be seen; with a text where there is room for it.
+      bar(from, to, y, height, look, { text, textLook = "", hatch } = {}) {
+        if (to <= view.from || from >= view.to) return;
+        const left = Math.max(place(from), -0.01);
+        const right = Math.min(place(to), 1.01);
+        const room = (Math.min(right, 1) - Math.max(left, 0)) * lane.plot.clientWidth;
+        const box = { x: `${100 * left}%`, y, width: room < 1.5 ? 1.5 : `${100 * (right - left)}%`, height };
+        svg.append(shape("rect", { ...box, class: look }));
+        if (hatch) svg.append(shape("rect", { ...box, fill: `url(#${hatch})` }));
+        const fitting = [].concat(text ?? []).find((words) => words.length * 6 + 6 < room);
+        if (!fitting) return;
+        const middle = 50 * (Math.max(left, 0) + Math.min(right, 1));
+        svg.append(shape("text", { x: `${middle}%`, y: y + height / 2 + 0.5, class: `mid ${textLook}` }, fitting));
+      },
+      text(ms, y, words, look = "") {
+        if (place(ms) >= 0 && place(ms) <= 1) svg.append(shape("text", { x: percent(ms), y, class: look }, words));
+      },
+      add: (child) => svg.append(child),
+    });
+  });
+}
+
+// A drawing in milliseconds and units of its own, made once.
+function stretched(lane, top, bottom, ...paths) {
+  const svg = shape("svg", { preserveAspectRatio: "none", "aria-hidden": "true" });
+  svg.append(...paths);
+  lane.plot.append(svg);
+  drawers.push(() => svg.setAttribute("viewBox", `${view.from} ${top} ${view.to - view.from} ${bottom - top}`));
+}
+
+// Pauses as one path: bars of a height, in milliseconds.
+const strip = (pauses, y, height) => pauses.map(([from, long]) => `M${from} ${y}h${long}v${height}h${-long}z`).join("");

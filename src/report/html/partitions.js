@@ -1,0 +1,84 @@
+// A lane for each partition: a band in its leader's colour, thin and hatched while replicas are missing from the ISR, with
+// pauses in writing above it and in reading below it. And the legend.
+
+const EMPHASIS_MS = 1000;
+const ROW = 20;
+
+function isWorst(lane, worst) {
+  return worst && worst.topic === lane.topic && worst.partition === lane.partition;
+}
+
+function partitionLane(lane_, into) {
+  const { topic, partition, replicas, led, unacknowledged, undelivered } = lane_;
+  const worst = run.pauses && { write: isWorst(lane_, run.pauses.worst_unacknowledged), read: isWorst(lane_, run.pauses.worst_undelivered) };
+  const most = longest(unacknowledged);
+  const made = lane({
+    name: String(partition), label: `${topic}/${partition}`, tall: ROW, kind: "partition", into,
+    side: run.pauses ? (most[1] ? length(most[1]) : "–") : "", worst: worst?.write,
+    tell: (ms) => {
+      const now = during(led, ms);
+      const told = now
+        ? [now.leader < 0 ? "no leader" : `led by ${service(now.leader)}, epoch ${now.epoch}`, `in sync ${now.isr.length} of ${replicas.length}: ${now.isr.map(service).join(", ")}`]
+        : ["nobody to be believed told its leader"];
+      const write = pauseAt(unacknowledged, ms);
+      const read = pauseAt(undelivered, ms);
+      if (write) told.push(`no acknowledgement for ${exact(write[1])}, from ${seconds(write[0])}`);
+      if (read) told.push(`no delivery for ${exact(read[1])}, from ${seconds(read[0])}`);
+      return told;
+    },
+  });
+  const [slightWrite, longWrite, slightRead, longRead] = [unacknowledged, undelivered].flatMap((pauses) => [pauses.filter((pause) => pause[1] < EMPHASIS_MS), pauses.filter((pause) => pause[1] >= EMPHASIS_MS)]);
+  const path = (pauses, y, height, look) => shape("path", { d: strip(pauses, y, height), class: look });
+  stretched(made, 0, ROW, path(slightWrite, 1.5, 1.5, "unacked slight"), path(slightRead, 17, 1.5, "unread slight"));
+  sharp(made, ({ bar, text }) => {
+    for (const now of led) {
+      const short = now.isr.length < replicas.length;
+      if (now.leader < 0) bar(now.from_ms, now.to_ms, 5, 10, "hot-line", { hatch: "hot-hatch", text: "no leader", textLook: "on-hot halo" });
+      else bar(now.from_ms, now.to_ms, short ? 7.5 : 4.5, short ? 5 : 11, `c${colour(now.leader)}`, { hatch: short && "hatch", text: short ? "" : String(now.leader), textLook: `t${colour(now.leader)}` });
+    }
+    longWrite.forEach(([from, long]) => bar(from, from + long, 0.5, 3, "unacked"));
+    longRead.forEach(([from, long]) => bar(from, from + long, 16.5, 3, "unread"));
+    // The worst is named, just after its end.
+    for (const [is, [from, long], y, what] of [[worst?.write, most, 6, "worst in writing"], [worst?.read && !worst.write, longest(undelivered), 14, "worst in reading"]]) {
+      if (is && long >= EMPHASIS_MS) text(from + long / 2, 10, `${what}: ${length(long)}`, "mid halo on-hot");
+    }
+  });
+}
+
+function partitionLanes() {
+  const topics = Map.groupBy(run.partitions, (partition) => partition.topic);
+  for (const [topic, partitions] of topics) {
+    const most = partitions.reduce((most, partition) => Math.max(most, longest(partition.unacknowledged)[1]), 0);
+    const name = element("span", { class: "name" }, topic);
+    const about = element("span", { class: "about-topic" }, many(partitions.length, "partition"));
+    const side = element("span", { class: "side" }, most ? length(most) : "");
+    const fold = element("details", { class: "topic", open: "" }, element("summary", {}, name, about, side));
+    board.append(fold);
+    for (const partition of partitions) partitionLane(partition, fold);
+  }
+}
+
+function legend() {
+  const list = document.querySelector(".legend");
+  const sample = (...shapes) => { const svg = shape("svg", { "aria-hidden": "true" }); svg.append(...shapes); return svg; };
+  const box = (y, height, look) => shape("rect", { x: 1, y, width: 24, height, class: look });
+  const hatched = (y, height, id) => shape("rect", { x: 1, y, width: 24, height, fill: `url(#${id})` });
+  const entry = (words, ...shapes) => list.append(element("li", {}, sample(...shapes), words));
+  for (const broker of run.brokers) {
+    const digit = shape("text", { x: 13, y: 7.5, class: `mid t${colour(broker.id)}` }, String(broker.id));
+    entry(`led by ${broker.service}`, box(1, 12, `c${colour(broker.id)}`), digit);
+  }
+  const first = run.brokers[0] ? `c${colour(run.brokers[0].id)}` : "quiet";
+  entry("replicas missing from the ISR", box(4.5, 5, first), hatched(4.5, 5, "hatch"));
+  entry("silent, or no leader", box(1, 12, "hot-line"), hatched(1, 12, "hot-hatch"));
+  if (!run.pauses) return;
+  entry("above the band: no acknowledgement for a second or more", box(0.5, 3, "unacked"), box(6, 7, "quiet"));
+  entry("below it: no delivery", box(1, 7, "quiet"), box(10.5, 3, "unread"));
+  if (run.rates) {
+    entry("acknowledged per second", shape("line", { x1: 1, x2: 25, y1: 7, y2: 7, class: "line acks" }));
+    entry("delivered per second", shape("line", { x1: 1, x2: 25, y1: 7, y2: 7, class: "line reads" }));
+  }
+  if (run.latency.acknowledgement.length || run.latency.end_to_end.length) {
+    for (const [look, words] of [["p50", "latency of half"], ["p99", "of 99 %"], ["max", "greatest"]]) entry(words, shape("line", { x1: 1, x2: 25, y1: 7, y2: 7, class: `line ${look}` }));
+  }
+}
