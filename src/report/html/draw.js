@@ -42,6 +42,17 @@ function lane({ name, note, label, tall, side, worst, kind, into = board, tell }
   return made;
 }
 
+// Where the shown part of a stretch of time lies, and how many pixels it has; nothing if it is not shown.
+function visible(lane, from, to) {
+  if (to <= view.from || from >= view.to) return undefined;
+  const [left, right] = [Math.max(place(from), -0.01), Math.min(place(to), 1.01)];
+  const [first, last] = [Math.max(left, 0), Math.min(right, 1)];
+  return { left, right, middle: `${50 * (first + last)}%`, room: (last - first) * lane.plot.clientWidth };
+}
+
+// The first of several wordings for which there is room.
+const fitting = (text, room) => [].concat(text || []).find((words) => words.length * 6 + 6 < room);
+
 // A drawing that is made anew whenever the view changes: `make` adds to it.
 function sharp(lane, make) {
   const svg = shape("svg", { "aria-hidden": "true" });
@@ -51,17 +62,22 @@ function sharp(lane, make) {
     make({
       // A bar over a stretch of time, never thinner than can be seen; with a text where there is room for it.
       bar(from, to, y, height, look, { text, textLook = "", hatch } = {}) {
-        if (to <= view.from || from >= view.to) return;
-        const left = Math.max(place(from), -0.01);
-        const right = Math.min(place(to), 1.01);
-        const room = (Math.min(right, 1) - Math.max(left, 0)) * lane.plot.clientWidth;
-        const box = { x: `${100 * left}%`, y, width: room < 1.5 ? 1.5 : `${100 * (right - left)}%`, height };
+        const seen = visible(lane, from, to);
+        if (!seen) return;
+        const box = { x: `${100 * seen.left}%`, y, width: seen.room < 1.5 ? 1.5 : `${100 * (seen.right - seen.left)}%`, height };
         svg.append(shape("rect", { ...box, class: look }));
         if (hatch) svg.append(shape("rect", { ...box, fill: `url(#${hatch})` }));
-        const fitting = [].concat(text ?? []).find((words) => words.length * 6 + 6 < room);
-        if (!fitting) return;
-        const middle = 50 * (Math.max(left, 0) + Math.min(right, 1));
-        svg.append(shape("text", { x: `${middle}%`, y: y + height / 2 + 0.5, class: `mid ${textLook}` }, fitting));
+        const words = fitting(text, seen.room);
+        if (words) svg.append(shape("text", { x: seen.middle, y: y + height / 2, class: `mid ${textLook}` }, words));
+      },
+      // A label on a ground of its own, in the middle of a stretch of time.
+      chip(from, to, y, text) {
+        const seen = visible(lane, from, to);
+        const words = seen && fitting(text, seen.room);
+        if (!words) return;
+        const width = words.length * 6 + 10;
+        svg.append(shape("rect", { x: seen.middle, y: y - 8, width, height: 16, rx: 8, class: "chip", transform: `translate(${-width / 2} 0)` }));
+        svg.append(shape("text", { x: seen.middle, y, class: "mid on-hot" }, words));
       },
       text(ms, y, words, look = "") {
         if (place(ms) >= 0 && place(ms) <= 1) svg.append(shape("text", { x: percent(ms), y, class: look }, words));

@@ -89,25 +89,25 @@ function ceiling(greatest) {
 function rateLane() {
   if (!run.rates) return;
   const { step_ms: step, acknowledged, delivered } = run.rates;
-  // Not reduce over Math.max(...): a long run has more figures than a call may have arguments.
-  const greatest = [...acknowledged.per_second, ...delivered.per_second].reduce((most, rate) => Math.max(most, rate), 0);
+  const all = [...acknowledged.per_second, ...delivered.per_second].filter((rate) => rate > 0).sort((a, b) => a - b);
+  const greatest = all.at(-1) ?? 0;
   const top = ceiling(greatest);
-  const at = (rate, ms) => (ms < rate.to_ms ? rate.per_second[Math.floor(ms / step)] : undefined);
-  const told = (rate, ms) => { const figure = at(rate, ms); return figure === undefined ? "not known" : `${figure.toFixed(1)} / s`; };
+  // What was held up comes in a burst, beside which the usual rate would not be seen.
+  const roots = greatest > 4 * (all[all.length >> 1] ?? 0);
+  const tall = 92;
+  const height = (rate) => 8 + (tall - 10) * (1 - (roots ? Math.sqrt(rate / top) : rate / top));
+  const told = (rate, ms) => (ms < rate.to_ms ? `${rate.per_second[Math.floor(ms / step)].toFixed(1)} / s` : "not known");
   const made = lane({
-    name: "Messages", note: "per second", label: "Messages per second", tall: 92, side: `max ${grouped(greatest)}`, kind: "rates",
+    name: "Messages", note: roots ? "/ s, √ scale" : "per second", label: "Messages per second", tall, side: `≤ ${grouped(greatest)}`, kind: "rates",
     tell: (ms) => [`acknowledged ${told(acknowledged, ms)}`, `delivered ${told(delivered, ms)}`],
   });
   // Each figure stands in the middle of its second.
-  const line = (rate) => rate.per_second.map((figure, index) => {
-    const to = Math.min((index + 1) * step, rate.to_ms);
-    return `${index ? "L" : "M"}${(index * step + to) / 2} ${top - figure}`;
-  }).join("");
+  const middle = (rate, index) => (index * step + Math.min((index + 1) * step, rate.to_ms)) / 2;
+  const line = (rate) => rate.per_second.map((figure, index) => `${index ? "L" : "M"}${middle(rate, index)} ${height(figure).toFixed(2)}`).join("");
   const path = line(acknowledged);
-  const area = path && `${path}L${acknowledged.to_ms - step / 2} ${top}L${step / 2} ${top}z`;
-  stretched(made, -top * 0.1, top * 1.02,
-    shape("path", { d: area, class: "acks-area" }), shape("path", { d: path, class: "line acks" }), shape("path", { d: line(delivered), class: "line reads" }));
-  ruled(made, [[top, grouped(top)], [top / 2, grouped(top / 2)]], (figure) => ((top * 1.1 - figure) / (top * 1.12)) * 92);
+  const area = path && `${path}V${height(0)}H${middle(acknowledged, 0)}z`;
+  stretched(made, 0, tall, shape("path", { d: area, class: "acks-area" }), shape("path", { d: path, class: "line acks" }), shape("path", { d: line(delivered), class: "line reads" }));
+  ruled(made, [[top, grouped(top)], [top / (roots ? 4 : 2), grouped(top / (roots ? 4 : 2))]], height);
 }
 
 // Lines across with their figures at the left.
@@ -130,7 +130,7 @@ function latencyLanes() {
     const height = (ms) => ((high - Math.log10(Math.max(ms, 10 ** low))) / (high - low)) * 92;
     const apart = points.length > 1 ? (points.at(-1).at_ms - points[0].at_ms) / (points.length - 1) : 0;
     const made = lane({
-      name, note: "latency", label: `Latency, ${name.toLowerCase()}`, tall: 92, side: `max ${length(greatest)}`, kind,
+      name, note: "latency", label: `Latency, ${name.toLowerCase()}`, tall: 92, side: `≤ ${length(greatest)}`, kind,
       tell: (ms) => {
         const near = points.reduce((best, point) => (Math.abs(point.at_ms - ms) < Math.abs(best.at_ms - ms) ? point : best));
         if (Math.abs(near.at_ms - ms) > 2 * apart + 1000) return ["none"];
@@ -147,13 +147,13 @@ function latencyLanes() {
 
 function standstillLanes() {
   if (!run.pauses) return;
-  for (const [pauses, name, look] of [[run.pauses.unacknowledged, "No writes at all", "unacked"], [run.pauses.undelivered, "No reads at all", "unread"]]) {
+  for (const [pauses, name, look] of [[run.pauses.unacknowledged, "No writes", "unacked"], [run.pauses.undelivered, "No reads", "unread"]]) {
     const most = longest(pauses);
     const made = lane({
-      name, tall: TALL, side: most[1] ? length(most[1]) : "never", kind: `standstill-${look}`,
+      name, note: "anywhere", tall: TALL, side: most[1] ? length(most[1]) : "never", kind: `standstill-${look}`,
       tell: (ms) => { const now = pauseAt(pauses, ms); return now ? [`stood still for ${exact(now[1])}`, `from ${seconds(now[0])}`] : ["moving"]; },
     });
-    sharp(made, ({ bar }) => pauses.forEach(([from, long]) => bar(from, from + long, 5, 12, long < 1000 ? `${look} slight` : look, { text: length(long), textLook: "over-hot" })));
+    sharp(made, ({ bar }) => pauses.forEach(([from, long]) => bar(from, from + long, 4, 14, long < 1000 ? `${look} slight` : look, { text: length(long), textLook: "over-hot" })));
   }
 }
 
@@ -177,13 +177,13 @@ function serverLanes() {
     sharp(made, ({ bar }) => {
       for (const reach of server.reach) {
         const mode = reach.answers && reach.note ? reach.note : "";
-        if (reach.answers) bar(reach.from_ms, reach.to_ms, 3, 12, look, { text: mode, textLook });
-        else bar(reach.from_ms, reach.to_ms, 3, 12, "hot-line", { hatch: "hot-hatch", text: "silent", textLook: "on-hot halo" });
+        if (reach.answers) bar(reach.from_ms, reach.to_ms, 2, 13, look, { text: mode, textLook });
+        else bar(reach.from_ms, reach.to_ms, 2, 13, "hot-line", { hatch: "hot-hatch", text: "silent", textLook: "on-hot halo" });
       }
       for (const state of server.container) {
         const runs = state.state === "running";
         if (asked) bar(state.from_ms, state.to_ms, 17, 3, runs ? "run-line" : "stop-line", {});
-        else bar(state.from_ms, state.to_ms, 5, 10, runs ? "quiet" : "hot-line", { text: runs ? "" : stateText(state), textLook: "on-hot halo", hatch: !runs && "hot-hatch" });
+        else bar(state.from_ms, state.to_ms, 4, 14, runs ? "quiet" : "hot-line", { text: runs ? "" : stateText(state), textLook: "on-hot halo", hatch: !runs && "hot-hatch" });
       }
     });
   }
@@ -197,8 +197,8 @@ function serverLanes() {
     },
   });
   sharp(controller, ({ bar }) => run.controller.forEach((now) => {
-    if (now.controller < 0) bar(now.from_ms, now.to_ms, 5, 12, "hot-line", { hatch: "hot-hatch", text: "none", textLook: "on-hot halo" });
-    else bar(now.from_ms, now.to_ms, 5, 12, `c${colour(now.controller)}`, { text: [`${service(now.controller)}, epoch ${now.epoch ?? "not known"}`, service(now.controller), String(now.controller)], textLook: `t${colour(now.controller)}` });
+    if (now.controller < 0) bar(now.from_ms, now.to_ms, 4, 14, "hot-line", { hatch: "hot-hatch", text: "none", textLook: "on-hot halo" });
+    else bar(now.from_ms, now.to_ms, 4, 14, `c${colour(now.controller)}`, { text: [`${service(now.controller)}, epoch ${now.epoch ?? "not known"}`, service(now.controller), String(now.controller)], textLook: `t${colour(now.controller)}` });
   }));
 }
 
@@ -213,7 +213,7 @@ function groupLanes() {
   sharp(group, ({ bar }) => run.group.forEach((now) => {
     const stable = now.state === "Stable";
     const words = [`${now.state}, ${many(now.members, "member")}, coordinator ${service(now.coordinator)}`, now.state];
-    bar(now.from_ms, now.to_ms, 5, 12, stable ? "quiet" : "hot-line", { text: words, textLook: stable ? "on-quiet" : "on-hot halo", hatch: !stable && "hot-hatch" });
+    bar(now.from_ms, now.to_ms, 4, 14, stable ? "quiet" : "hot-line", { text: words, textLook: stable ? "on-quiet" : "on-hot halo", hatch: !stable && "hot-hatch" });
   }));
   const rebalances = lane({
     name: "Rebalances", tall: TALL, side: run.rebalances.length ? String(run.rebalances.length) : "none", kind: "rebalances",

@@ -2,46 +2,46 @@
 // pauses in writing above it and in reading below it. And the legend.
 
 const EMPHASIS_MS = 1000;
-const ROW = 20;
+const ROW = 24;
 
 function isWorst(lane, worst) {
   return worst && worst.topic === lane.topic && worst.partition === lane.partition;
 }
 
-function partitionLane(lane_, into) {
-  const { topic, partition, replicas, led, unacknowledged, undelivered } = lane_;
-  const worst = run.pauses && { write: isWorst(lane_, run.pauses.worst_unacknowledged), read: isWorst(lane_, run.pauses.worst_undelivered) };
+function partitionLane(told, into) {
+  const { topic, partition, replicas, led, unacknowledged, undelivered } = told;
+  const worst = run.pauses && { write: isWorst(told, run.pauses.worst_unacknowledged), read: isWorst(told, run.pauses.worst_undelivered) };
   const most = longest(unacknowledged);
   const made = lane({
     name: String(partition), label: `${topic}/${partition}`, tall: ROW, kind: "partition", into,
     side: run.pauses ? (most[1] ? length(most[1]) : "–") : "", worst: worst?.write,
     tell: (ms) => {
       const now = during(led, ms);
-      const told = now
+      const lines = now
         ? [now.leader < 0 ? "no leader" : `led by ${service(now.leader)}, epoch ${now.epoch}`, `in sync ${now.isr.length} of ${replicas.length}: ${now.isr.map(service).join(", ")}`]
         : ["nobody to be believed told its leader"];
       const write = pauseAt(unacknowledged, ms);
       const read = pauseAt(undelivered, ms);
-      if (write) told.push(`no acknowledgement for ${exact(write[1])}, from ${seconds(write[0])}`);
-      if (read) told.push(`no delivery for ${exact(read[1])}, from ${seconds(read[0])}`);
-      return told;
+      if (write) lines.push(`no acknowledgement for ${exact(write[1])}, from ${seconds(write[0])}`);
+      if (read) lines.push(`no delivery for ${exact(read[1])}, from ${seconds(read[0])}`);
+      return lines;
     },
   });
   const [slightWrite, longWrite, slightRead, longRead] = [unacknowledged, undelivered].flatMap((pauses) => [pauses.filter((pause) => pause[1] < EMPHASIS_MS), pauses.filter((pause) => pause[1] >= EMPHASIS_MS)]);
   const path = (pauses, y, height, look) => shape("path", { d: strip(pauses, y, height), class: look });
-  stretched(made, 0, ROW, path(slightWrite, 1.5, 1.5, "unacked slight"), path(slightRead, 17, 1.5, "unread slight"));
-  sharp(made, ({ bar, text }) => {
+  stretched(made, 0, ROW, path(slightWrite, 3.5, 1.5, "unacked slight"), path(slightRead, 19, 1.5, "unread slight"));
+  sharp(made, ({ bar, chip }) => {
     for (const now of led) {
       const short = now.isr.length < replicas.length;
-      if (now.leader < 0) bar(now.from_ms, now.to_ms, 5, 10, "hot-line", { hatch: "hot-hatch", text: "no leader", textLook: "on-hot halo" });
-      else bar(now.from_ms, now.to_ms, short ? 7.5 : 4.5, short ? 5 : 11, `c${colour(now.leader)}`, { hatch: short && "hatch", text: short ? "" : String(now.leader), textLook: `t${colour(now.leader)}` });
+      if (now.leader < 0) bar(now.from_ms, now.to_ms, 6.5, 11, "hot-line", { hatch: "hot-hatch", text: "no leader", textLook: "on-hot halo" });
+      else bar(now.from_ms, now.to_ms, short ? 9.5 : 6, short ? 5 : 12, `c${colour(now.leader)}`, { hatch: short && "hatch", text: short ? "" : String(now.leader), textLook: `t${colour(now.leader)}` });
     }
-    longWrite.forEach(([from, long]) => bar(from, from + long, 0.5, 3, "unacked"));
-    longRead.forEach(([from, long]) => bar(from, from + long, 16.5, 3, "unread"));
-    // The worst is named, just after its end.
-    for (const [is, [from, long], y, what] of [[worst?.write, most, 6, "worst in writing"], [worst?.read && !worst.write, longest(undelivered), 14, "worst in reading"]]) {
-      if (is && long >= EMPHASIS_MS) text(from + long / 2, 10, `${what}: ${length(long)}`, "mid halo on-hot");
-    }
+    longWrite.forEach(([from, long]) => bar(from, from + long, 2, 3, "unacked"));
+    longRead.forEach(([from, long]) => bar(from, from + long, 19, 3, "unread"));
+    // The worst is named.
+    const named = [worst?.write && "writing", worst?.read && "reading"].filter(Boolean).join(" and ");
+    const [from, long] = worst?.write ? most : longest(undelivered);
+    if (named && long >= EMPHASIS_MS) chip(from, from + long, 12, [`longest pause in ${named}: ${length(long)}`, `longest: ${length(long)}`, length(long)]);
   });
 }
 
@@ -50,7 +50,7 @@ function partitionLanes() {
   for (const [topic, partitions] of topics) {
     const most = partitions.reduce((most, partition) => Math.max(most, longest(partition.unacknowledged)[1]), 0);
     const name = element("span", { class: "name" }, topic);
-    const about = element("span", { class: "about-topic" }, many(partitions.length, "partition"));
+    const about = element("span", { class: "about-topic" }, `${many(partitions.length, "partition")}, folded`);
     const side = element("span", { class: "side" }, most ? length(most) : "");
     const fold = element("details", { class: "topic", open: "" }, element("summary", {}, name, about, side));
     board.append(fold);
