@@ -51,10 +51,17 @@ impl Page {
         let (out, err) = (self.path("stdout"), self.path("stderr"));
         let mut browser = Command::new("chromium")
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
-            .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
+            .args([
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ])
             .arg(format!("--user-data-dir={}", self.path("profile").display()))
             .arg(format!("--window-size={},900", look.width))
-            .arg(format!("--blink-settings=preferredColorScheme={}", i32::from(!look.dark)))
+            .arg(format!(
+                "--blink-settings=preferredColorScheme={}",
+                i32::from(!look.dark)
+            ))
             .args(what)
             .arg(format!("file://{}", self.path("page.html").display()))
             // Into files: helper processes of the browser may outlive it and hold on to a pipe.

@@ -89,7 +89,13 @@ fn events(expected: &Expectation, length: u64, killed: u64, started: u64) -> Vec
         expected.partitions().map(fact).collect()
     };
     let preferred = |partition: i32| partition % 3 + 1;
-    let survivor = |partition: i32| if preferred(partition) == 2 { 3 } else { preferred(partition) };
+    let survivor = |partition: i32| {
+        if preferred(partition) == 2 {
+            3
+        } else {
+            preferred(partition)
+        }
+    };
     at(0, "khd", phase("healthy"));
     for broker in expected.brokers.keys() {
         at(10, broker, Kind::BrokerAnswers);
@@ -192,5 +198,8 @@ fn ledgers(expected: &Expectation, length: i64, killed: i64) -> [(&'static str, 
         consumed.push(json!({"line": "delivered", "at": at, "partitions": delivered}));
     }
     let text = |lines: Vec<Value>| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    [("producer-p.jsonl", text(produced)), ("consumer-c.jsonl", text(consumed))]
+    [
+        ("producer-p.jsonl", text(produced)),
+        ("consumer-c.jsonl", text(consumed)),
+    ]
 }

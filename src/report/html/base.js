@@ -18,9 +18,12 @@ const SHORTEST_MS = 200;
 const view = { ...whole };
 const drawers = [];
 let drawing = 0;
+// Pixels of a plot's width: all have the same, and asking each in turn would lay the page out again each time.
+let wide = 1;
 
 function draw() {
   drawing = 0;
+  wide = Math.max(lanes[0].plot.clientWidth, 1);
   for (const drawer of drawers) drawer();
 }
 

@@ -43,11 +43,11 @@ function lane({ name, note, label, tall, side, worst, kind, into = board, tell }
 }
 
 // Where the shown part of a stretch of time lies, and how many pixels it has; nothing if it is not shown.
-function visible(lane, from, to) {
+function visible(from, to) {
   if (to <= view.from || from >= view.to) return undefined;
   const [left, right] = [Math.max(place(from), -0.01), Math.min(place(to), 1.01)];
   const [first, last] = [Math.max(left, 0), Math.min(right, 1)];
-  return { left, right, middle: `${50 * (first + last)}%`, room: (last - first) * lane.plot.clientWidth };
+  return { left, right, middle: `${50 * (first + last)}%`, room: (last - first) * wide };
 }
 
 // The first of several wordings for which there is room.
@@ -62,7 +62,7 @@ function sharp(lane, make) {
     make({
       // A bar over a stretch of time, never thinner than can be seen; with a text where there is room for it.
       bar(from, to, y, height, look, { text, textLook = "", hatch } = {}) {
-        const seen = visible(lane, from, to);
+        const seen = visible(from, to);
         if (!seen) return;
         const box = { x: `${100 * seen.left}%`, y, width: seen.room < 1.5 ? 1.5 : `${100 * (seen.right - seen.left)}%`, height };
         svg.append(shape("rect", { ...box, class: look }));
@@ -72,7 +72,7 @@ function sharp(lane, make) {
       },
       // A label on a ground of its own, in the middle of a stretch of time.
       chip(from, to, y, text) {
-        const seen = visible(lane, from, to);
+        const seen = visible(from, to);
         const words = seen && fitting(text, seen.room);
         if (!words) return;
         const width = words.length * 6 + 10;
@@ -95,5 +95,30 @@ function stretched(lane, top, bottom, ...paths) {
   drawers.push(() => svg.setAttribute("viewBox", `${view.from} ${top} ${view.to - view.from} ${bottom - top}`));
 }
 
-// Pauses as one path: bars of a height, in milliseconds.
-const strip = (pauses, y, height) => pauses.map(([from, long]) => `M${from} ${y}h${long}v${height}h${-long}z`).join("");
+// Pauses, drawn as bars. Shorter ones are mostly the pace of the workload: they are faint, and there may be so many of them
+// that those closer than a pixel are drawn as one.
+const EMPHASIS_MS = 1000;
+
+function pauseBars(lane, pauses, faint, strong, look, label) {
+  const path = shape("path", { class: `${look} slight` });
+  const short = pauses.filter((pause) => pause[1] < EMPHASIS_MS);
+  const long = pauses.filter((pause) => pause[1] >= EMPHASIS_MS);
+  stretched(lane, 0, lane.tall, path);
+  drawers.push(() => path.setAttribute("d", together(short).map(([from, long]) => `M${from} ${faint.y}h${long}v${faint.height}h${-long}z`).join("")));
+  sharp(lane, ({ bar }) => long.forEach(([from, long]) => bar(from, from + long, strong.y, strong.height, look, label?.(long))));
+}
+
+function together(pauses) {
+  const pixel = (view.to - view.from) / wide;
+  const bars = [];
+  for (const [from, long] of pauses) {
+    if (from + long < view.from) continue;
+    if (from > view.to) break;
+    const last = bars.at(-1);
+    // Where there is room for them to be told apart, a pixel's room between two shows the success that ended the first.
+    if (long > 6 * pixel) bars.push([from, long - pixel]);
+    else if (last && from - last[0] - last[1] < pixel) last[1] = from + long - last[0];
+    else bars.push([from, long]);
+  }
+  return bars;
+}

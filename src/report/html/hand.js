@@ -37,7 +37,7 @@ function point(ms, lane, x, y) {
     lane?.row.classList.add("at");
     chosen = lane;
   }
-  place_();
+  placeCursor();
   if (!lane?.tell) {
     tip.hidden = true;
     return;
@@ -55,10 +55,10 @@ function unpoint() {
   chosen?.row.classList.remove("at");
   at = chosen = null;
   tip.hidden = true;
-  place_();
+  placeCursor();
 }
 
-function place_() {
+function placeCursor() {
   const seen = at !== null && at >= view.from && at <= view.to;
   cursor.hidden = now.hidden = !seen;
   if (!seen) return;
@@ -77,7 +77,7 @@ function pointers() {
     const ms = moment(event);
     if (held && Math.abs(event.clientX - held.x) > 5) {
       if (held.touch) {
-        const moved = ((event.clientX - held.x) / lanes[0].plot.clientWidth) * (held.to - held.from);
+        const moved = ((event.clientX - held.x) / wide) * (held.to - held.from);
         show(held.from - moved, held.to - moved);
       } else {
         board.setPointerCapture(event.pointerId);
@@ -106,7 +106,7 @@ function pointers() {
   board.addEventListener("wheel", (event) => {
     const sideways = Math.abs(event.deltaX) > Math.abs(event.deltaY);
     if (sideways) {
-      const moved = (event.deltaX / lanes[0].plot.clientWidth) * (view.to - view.from);
+      const moved = (event.deltaX / wide) * (view.to - view.from);
       show(view.from + moved, view.to + moved);
     } else if (event.ctrlKey || event.metaKey || event.target.closest(".axis")) {
       zoom(Math.exp(Math.max(-60, Math.min(60, event.deltaY)) / 200), moment(event));
@@ -157,9 +157,9 @@ function buttons() {
   }
   const shown = document.querySelector(".shown");
   drawers.push(() => {
-    const all_ = view.to - view.from >= whole.to;
-    for (const button of all) if (["out", "whole"].includes(button.dataset.do)) button.disabled = all_;
-    shown.textContent = all_ ? `whole run, ${length(whole.to)}` : `${seconds(view.from)} to ${seconds(view.to)}`;
+    const entire = view.to - view.from >= whole.to;
+    for (const button of all) if (["out", "whole"].includes(button.dataset.do)) button.disabled = entire;
+    shown.textContent = entire ? `whole run, ${length(whole.to)}` : `${seconds(view.from)} to ${seconds(view.to)}`;
   });
 }
 
@@ -173,7 +173,7 @@ function feedLinks() {
       const half = Math.min(view.to - view.from, 10000) / 2;
       show(ms - half, ms + half);
       at = ms;
-      place_();
+      placeCursor();
       board.scrollIntoView({ block: "start" });
     });
     time.replaceChildren(button);
@@ -200,7 +200,7 @@ function start() {
   front.append(cursor, picked);
   board.append(front);
   lanes[0].plot.append(now);
-  drawers.push(place_);
+  drawers.push(placeCursor);
   buttons();
   pointers();
   keys();

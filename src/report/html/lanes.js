@@ -12,15 +12,14 @@ function timeLanes() {
   axis.row.classList.add("axis");
   const grid = board.querySelector(".overlay.back");
   drawers.push(() => {
-    const room = Math.max(axis.plot.clientWidth, 100);
-    const least = ((view.to - view.from) * 78) / room;
+    const least = ((view.to - view.from) * 78) / wide;
     const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 15e3, 3e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5];
     const step = steps.find((step) => step >= least) ?? 72e5;
     axis.plot.querySelectorAll(".tick").forEach((tick) => tick.remove());
     grid.querySelectorAll(".grid").forEach((line) => line.remove());
     for (let ms = Math.ceil(view.from / step) * step; ms <= view.to; ms += step) {
       const at = place(ms);
-      const edge = at * room < 20 ? " first" : (1 - at) * room < 20 ? " last" : "";
+      const edge = at * wide < 20 ? " first" : (1 - at) * wide < 20 ? " last" : "";
       const tick = element("span", { class: `tick${edge}` }, tickText(ms, step));
       tick.style.left = percent(ms);
       axis.plot.append(tick);
@@ -122,7 +121,7 @@ function ruled(lane, rules, height) {
 }
 
 function latencyLanes() {
-  for (const [points, name, kind] of [[run.latency.acknowledgement, "Acknowledgement", "latency-acknowledgement"], [run.latency.end_to_end, "End to end", "latency-end-to-end"]]) {
+  for (const [points, note, kind] of [[run.latency.acknowledgement, "acknowledged", "latency-acknowledgement"], [run.latency.end_to_end, "end to end", "latency-end-to-end"]]) {
     if (!points.length) continue;
     const greatest = points.reduce((most, point) => Math.max(most, point.max_ms), 1);
     const least = points.reduce((most, point) => Math.min(most, point.p50_ms), greatest);
@@ -130,7 +129,7 @@ function latencyLanes() {
     const height = (ms) => ((high - Math.log10(Math.max(ms, 10 ** low))) / (high - low)) * 92;
     const apart = points.length > 1 ? (points.at(-1).at_ms - points[0].at_ms) / (points.length - 1) : 0;
     const made = lane({
-      name, note: "latency", label: `Latency, ${name.toLowerCase()}`, tall: 92, side: `≤ ${length(greatest)}`, kind,
+      name: "Latency", note, label: `Latency, ${note}`, tall: 92, side: `≤ ${length(greatest)}`, kind,
       tell: (ms) => {
         const near = points.reduce((best, point) => (Math.abs(point.at_ms - ms) < Math.abs(best.at_ms - ms) ? point : best));
         if (Math.abs(near.at_ms - ms) > 2 * apart + 1000) return ["none"];
@@ -153,7 +152,8 @@ function standstillLanes() {
       name, note: "anywhere", tall: TALL, side: most[1] ? length(most[1]) : "never", kind: `standstill-${look}`,
       tell: (ms) => { const now = pauseAt(pauses, ms); return now ? [`stood still for ${exact(now[1])}`, `from ${seconds(now[0])}`] : ["moving"]; },
     });
-    sharp(made, ({ bar }) => pauses.forEach(([from, long]) => bar(from, from + long, 4, 14, long < 1000 ? `${look} slight` : look, { text: length(long), textLook: "over-hot" })));
+    const box = { y: 4, height: 14 };
+    pauseBars(made, pauses, box, box, look, (long) => ({ text: length(long), textLook: "over-hot" }));
   }
 }
 

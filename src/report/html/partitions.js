@@ -1,7 +1,6 @@
 // A lane for each partition: a band in its leader's colour, thin and hatched while replicas are missing from the ISR, with
 // pauses in writing above it and in reading below it. And the legend.
 
-const EMPHASIS_MS = 1000;
 const ROW = 24;
 
 function isWorst(lane, worst) {
@@ -27,17 +26,14 @@ function partitionLane(told, into) {
       return lines;
     },
   });
-  const [slightWrite, longWrite, slightRead, longRead] = [unacknowledged, undelivered].flatMap((pauses) => [pauses.filter((pause) => pause[1] < EMPHASIS_MS), pauses.filter((pause) => pause[1] >= EMPHASIS_MS)]);
-  const path = (pauses, y, height, look) => shape("path", { d: strip(pauses, y, height), class: look });
-  stretched(made, 0, ROW, path(slightWrite, 3.5, 1.5, "unacked slight"), path(slightRead, 19, 1.5, "unread slight"));
+  pauseBars(made, unacknowledged, { y: 3.5, height: 1.5 }, { y: 2, height: 3 }, "unacked");
+  pauseBars(made, undelivered, { y: 19, height: 1.5 }, { y: 19, height: 3 }, "unread");
   sharp(made, ({ bar, chip }) => {
     for (const now of led) {
       const short = now.isr.length < replicas.length;
       if (now.leader < 0) bar(now.from_ms, now.to_ms, 6.5, 11, "hot-line", { hatch: "hot-hatch", text: "no leader", textLook: "on-hot halo" });
       else bar(now.from_ms, now.to_ms, short ? 9.5 : 6, short ? 5 : 12, `c${colour(now.leader)}`, { hatch: short && "hatch", text: short ? "" : String(now.leader), textLook: `t${colour(now.leader)}` });
     }
-    longWrite.forEach(([from, long]) => bar(from, from + long, 2, 3, "unacked"));
-    longRead.forEach(([from, long]) => bar(from, from + long, 19, 3, "unread"));
     // The worst is named.
     const named = [worst?.write && "writing", worst?.read && "reading"].filter(Boolean).join(" and ");
     const [from, long] = worst?.write ? most : longest(undelivered);

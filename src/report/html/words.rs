@@ -40,7 +40,11 @@ pub(super) fn facts(verdicts: &[Verdict], lanes: &Lanes) -> Vec<Fact> {
         "acknowledged by the cluster".into(),
         false,
     );
-    let lost_note = if lost == Some(0) { "every one is in the log" } else { "confirmed, and not in the log" };
+    let lost_note = if lost == Some(0) {
+        "every one is in the log"
+    } else {
+        "confirmed, and not in the log"
+    };
     add("Lost", lost.map(grouped), lost_note.into(), lost > Some(0));
     let pauses = lanes.pauses.as_ref();
     for (label, kind, drawn) in [
@@ -80,7 +84,11 @@ pub(super) fn facts(verdicts: &[Verdict], lanes: &Lanes) -> Vec<Fact> {
     );
     for fault in lanes.faults.iter().take(1) {
         let lasted = fault.undone_ms.unwrap_or(lanes.duration_ms) - fault.injected_ms;
-        let left = if fault.undone_ms.is_none() { ", left in place" } else { "" };
+        let left = if fault.undone_ms.is_none() {
+            ", left in place"
+        } else {
+            ""
+        };
         add(
             "Fault in place",
             Some(duration(lasted)),
@@ -202,7 +210,10 @@ mod tests {
 
     #[test]
     fn figures_are_told_as_people_say_them() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
         assert_eq!(
             [0, 850, 20_601, 125_000].map(duration),
             ["0 ms", "850 ms", "20.6 s", "2 min 5 s"]

@@ -132,7 +132,12 @@ impl Known {
                 let before = self.containers.insert((service.clone(), *number), state.clone());
                 let news = before.as_ref() != Some(state) && (before.is_some() || state != "running");
                 let code = exit_code.map_or_else(String::new, |code| format!(" with {code}"));
-                news.then(|| (Subject::Server, format!("container {service}-{number} is {state}{code}")))?
+                news.then(|| {
+                    (
+                        Subject::Server,
+                        format!("container {service}-{number} is {state}{code}"),
+                    )
+                })?
             }
             Kind::Group { group, state, members } => {
                 let now = (state.clone(), members.len(), source.clone());
@@ -146,7 +151,9 @@ impl Known {
                     )
                 })?
             }
-            Kind::CoordinatorLost { group } => (Subject::Group, format!("{source} no longer coordinates group {group}")),
+            Kind::CoordinatorLost { group } => {
+                (Subject::Group, format!("{source} no longer coordinates group {group}"))
+            }
             Kind::Cut => (Subject::Run, "cut: sends begun before this are judged".into()),
             Kind::Warning { message } => (Subject::Warning, message.clone()),
             Kind::RunEnded { outcome } => (Subject::Run, format!("run ends: {outcome}")),

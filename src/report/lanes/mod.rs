@@ -1,7 +1,7 @@
 //! What the picture of a run shows: a model of lanes, made from the [`Evidence`] alone and drawn by the HTML report.
 //!
-//! [`cluster`] folds the events into servers, controller, group and partitions, [`workload`] reads rates, pauses and
-//! rebalances from the ledgers, [`feed`] puts what is notable into words. Times are milliseconds since the run's start,
+//! `cluster` folds the events into servers, controller, group and partitions, `workload` reads rates, pauses and
+//! rebalances from the ledgers, `feed` puts what is notable into words. Times are milliseconds since the run's start,
 //! and whatever lasts is told by its stretches, so that the model grows with changes and not with time.
 
 mod cluster;

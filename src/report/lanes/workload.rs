@@ -159,12 +159,12 @@ pub(super) fn pauses(evidence: &Evidence, clock: Clock) -> Option<(Pauses, ByPar
     Some((pauses, by_partition))
 }
 
-/// The longest of all pauses; the first of equals.
+/// The longest of all pauses; the last of equals, as the check of gaps has it.
 fn worst(partitions: &BTreeMap<TopicPartition, Vec<Pause>>) -> Option<WorstPause> {
     let all = partitions
         .iter()
         .flat_map(|(key, pauses)| pauses.iter().map(move |pause| (key, *pause)));
-    let (key, pause) = all.reduce(|longest, next| if next.1.1 > longest.1.1 { next } else { longest })?;
+    let (key, pause) = all.reduce(|longest, next| if next.1.1 >= longest.1.1 { next } else { longest })?;
     Some(WorstPause {
         topic: key.0.clone(),
         partition: key.1,
@@ -211,7 +211,7 @@ fn rate<'a>(activities: impl Iterator<Item = &'a Activity>, start: i64, known_to
     let mut counts = vec![0.0; whole as usize + usize::from(last_ms > 0)];
     activities
         .flat_map(Activity::samples)
-        .for_each(|sample| spread(&mut counts, sample, start));
+        .for_each(|sample| spread(&mut counts, sample, start, known_to as i64));
     let lengths = std::iter::repeat_n(STEP_MS, whole as usize).chain([last_ms]);
     let per_second = counts.iter().zip(lengths);
     Rate {
@@ -223,15 +223,15 @@ fn rate<'a>(activities: impl Iterator<Item = &'a Activity>, start: i64, known_to
     }
 }
 
-fn spread(counts: &mut [f64], sample: &Span, start: i64) {
+fn spread(counts: &mut [f64], sample: &Span, start: i64, known_to: i64) {
     let step = STEP_MS as i64;
     // A millisecond is what a time stands for, so a sample's end is one later than its last.
     let (first, end) = (sample.first - start, sample.last + 1 - start);
     let density = sample.count as f64 / (end - first) as f64;
     for place in first.div_euclid(step)..=(end - 1).div_euclid(step) {
-        let within = end.min((place + 1) * step) - first.max(place * step);
+        let within = end.min((place + 1) * step).min(known_to) - first.max(place * step);
         if let Some(count) = usize::try_from(place).ok().and_then(|place| counts.get_mut(place)) {
-            *count += density * within as f64;
+            *count += density * within.max(0) as f64;
         }
     }
 }
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_pause_is_named_and_the_first_of_equals_wins() {
+    fn the_longest_pause_is_named_and_the_last_of_equals_wins() {
         let key = |n| ("t".to_owned(), n);
         let pauses = BTreeMap::from([
             (key(0), vec![Pause(0, 300), Pause(900, 800)]),
@@ -272,6 +272,6 @@ mod tests {
             (key(2), vec![]),
         ]);
         let worst = worst(&pauses).unwrap();
-        assert_eq!((worst.partition, worst.pause), (0, Pause(900, 800)));
+        assert_eq!((worst.partition, worst.pause), (1, Pause(50, 800)));
     }
 }

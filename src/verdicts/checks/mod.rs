@@ -13,7 +13,7 @@ mod one_controller;
 mod progress;
 mod reorder;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use crate::verdicts::Check;
 use crate::workload::audit::Compared;
