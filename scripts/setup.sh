@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs and starts what is missing to run a lab: a Docker engine, mmdebstrap, kcat, jq, a C compiler, make.
-# With --dev also what scripts/test.sh needs: cargo-nextest, cargo-deny, shellcheck, Docker Compose v2.
+# With --dev also what scripts/test.sh needs: cargo-nextest, cargo-deny, shellcheck, Chromium, Docker Compose v2.
 # Does nothing where nothing is missing, so it can be run as often as one likes; root (or sudo) only if it must install.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # dockerd's folder, which a user's PATH lacks on Debian
@@ -30,7 +30,10 @@ install_packages() {
     has cc || packages+=(gcc libc6-dev)
     has c++ || packages+=(g++) # librdkafka's configure asks for one, though no C++ is compiled
     has make || packages+=(make)
-    if [ "$dev" ]; then has shellcheck || packages+=(shellcheck); fi
+    if [ "$dev" ]; then
+        has shellcheck || packages+=(shellcheck)
+        has chromium || packages+=(chromium) # opens the HTML report in tests and for pictures
+    fi
     [ ${#packages[@]} -gt 0 ] || return 0
     has apt-get || die "this is no Debian: install what these packages hold by hand: ${packages[*]}"
     say "installing ${packages[*]}"

@@ -3,8 +3,10 @@
 //! [`Judgement`] holds the [`Report`] and the evidence behind it. [`catalog`] lists the runs that are on disk.
 
 pub mod catalog;
+pub mod html;
 mod json;
 mod junit;
+pub mod lanes;
 mod latency;
 mod markdown;
 mod sentence;
@@ -16,6 +18,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use lanes::Lanes;
 pub use latency::Latencies;
 
 use crate::state::RunFolder;
@@ -39,6 +42,8 @@ pub enum Format {
     /// Markdown for the summary of a pull request
     #[value(alias = "md")]
     Markdown,
+    /// One HTML page that needs nothing else, with the run drawn as lanes
+    Html,
 }
 
 impl Format {
@@ -49,6 +54,7 @@ impl Format {
             Self::Json => "report.json",
             Self::Junit => "report.xml",
             Self::Markdown => "report.md",
+            Self::Html => "report.html",
         }
     }
 }
@@ -112,6 +118,14 @@ impl Explained {
             summary: verdict.summary,
             measured: verdict.measured,
         }
+    }
+
+    /// The limit that it was judged by, if there was one, in words: `<= 28.0 s`.
+    pub fn limit(&self) -> Option<String> {
+        let measure = check(&self.id)?.measure()?;
+        let op = self.measured.get("limit_op")?.as_str()?;
+        let limit = self.measured.get("limit")?.as_f64()?;
+        Some(format!("{op} {}", measure.told(limit)))
     }
 
     /// Milliseconds that passed until what the check is about came true, where it is about that.
@@ -221,6 +235,7 @@ impl Judgement {
             Format::Json => json::render(&self.report),
             Format::Junit => junit::render(&self.report),
             Format::Markdown => Ok(markdown::render(&self.report)),
+            Format::Html => html::render(&self.report, &Lanes::of(&self.evidence)),
         }
     }
 }

@@ -171,6 +171,11 @@ impl Activity {
         &self.spans
     }
 
+    /// The successes as samples of a quarter of a second or less, in the order in which they were added.
+    pub fn samples(&self) -> &[Span] {
+        &self.samples
+    }
+
     /// The longest gap within `window`, as [`longest_gap`] tells it.
     pub fn longest_gap(&self, window: Window) -> Option<Gap> {
         longest_gap(&self.spans, window)

@@ -1,0 +1,218 @@
+//! Figures of a report in words for people.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::report::Explained;
+use crate::report::lanes::{Lanes, WorstPause};
+use crate::verdicts::Status;
+
+/// Objects with more entries than this are told in one line.
+const MANY: usize = 6;
+
+/// A figure that everybody asks for first.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Fact {
+    label: &'static str,
+    value: String,
+    note: String,
+    bad: bool,
+}
+
+/// The figures at the head of the page. What was not measured is left out.
+pub(super) fn facts(verdicts: &[Explained], lanes: &Lanes) -> Vec<Fact> {
+    let measured = |id: &str| verdicts.iter().find(|v| v.id == id).map(|v| &v.measured);
+    let failed = |id: &str| verdicts.iter().any(|v| v.id == id && v.status == Status::Failed);
+    let mut facts = Vec::new();
+    let mut add = |label, value: Option<String>, note: String, bad| {
+        facts.extend(value.map(|value| Fact {
+            label,
+            value,
+            note,
+            bad,
+        }));
+    };
+    let kept = measured("lost-write");
+    let count = |name: &str| kept.and_then(|measured| measured.get(name)?.as_u64());
+    let lost = count("lost");
+    add(
+        "Confirmed messages",
+        count("acknowledged").map(grouped),
+        "acknowledged by the cluster".into(),
+        false,
+    );
+    let lost_note = if lost == Some(0) {
+        "every one is in the log"
+    } else {
+        "confirmed, and not in the log"
+    };
+    add("Lost", lost.map(grouped), lost_note.into(), lost > Some(0));
+    let pauses = lanes.pauses.as_ref();
+    for (label, kind, drawn) in [
+        (
+            "Longest pause in writing",
+            "acknowledgement",
+            pauses.and_then(|pauses| pauses.worst_unacknowledged.as_ref()),
+        ),
+        (
+            "Longest pause in reading",
+            "delivery",
+            pauses.and_then(|pauses| pauses.worst_undelivered.as_ref()),
+        ),
+    ] {
+        let (value, note) = pause(measured("gap").and_then(|measured| measured.get(kind)), drawn);
+        add(label, value, note, failed("gap"));
+    }
+    let recovered =
+        measured("time-to-recover").and_then(|measured| measured.get("value")?.as_f64().map(|ms| ms as u64));
+    add(
+        "Time to recover",
+        recovered.map(duration),
+        "from the first failed write to the next success".into(),
+        failed("time-to-recover"),
+    );
+    let available = measured("availability").and_then(|measured| measured.get("value")?.as_f64());
+    add(
+        "Availability",
+        available.map(|share| format!("{:.2} %", share * 100.0)),
+        "of writes, mean over partitions".into(),
+        failed("availability"),
+    );
+    for fault in lanes.faults.iter().take(1) {
+        let lasted = fault.undone_ms.unwrap_or(lanes.duration_ms) - fault.injected_ms;
+        let left = if fault.undone_ms.is_none() {
+            ", left in place"
+        } else {
+            ""
+        };
+        add(
+            "Fault in place",
+            Some(duration(lasted)),
+            format!("{} of {}{left}", fault.fault, fault.target),
+            false,
+        );
+    }
+    facts
+}
+
+/// The longest pause as the check measured it, or else as it is drawn.
+fn pause(measured: Option<&Value>, drawn: Option<&WorstPause>) -> (Option<String>, String) {
+    let length = measured.and_then(|kind| kind.get("longest_ms")?.as_u64());
+    let partition = measured.and_then(|kind| kind.get("partition")?.as_str());
+    match (length, drawn) {
+        (Some(0), _) => (Some("none".into()), "never more than 250 ms".into()),
+        (Some(length), _) => (
+            Some(duration(length)),
+            partition.map_or_else(String::new, |partition| format!("on {partition}")),
+        ),
+        (None, Some(worst)) => (
+            Some(duration(worst.pause.1)),
+            format!("on {}/{}", worst.topic, worst.partition),
+        ),
+        (None, None) => (None, String::new()),
+    }
+}
+
+/// How many checks ended in which way, the worst first.
+pub(super) fn tally(verdicts: &[Explained]) -> String {
+    use Status::{Failed, Hung, NoData, Passed, Skipped, Unknown};
+    let parts: Vec<String> = [Failed, Unknown, Hung, NoData, Passed, Skipped]
+        .into_iter()
+        .filter_map(|status| {
+            let count = verdicts.iter().filter(|v| v.status == status).count();
+            (count > 0).then(|| format!("{count} {}", status.word().replace('-', " ")))
+        })
+        .collect();
+    format!("{} checks: {}", verdicts.len(), parts.join(", "))
+}
+
+/// What was measured, by name; names within objects are joined by dots.
+pub(super) fn measured(values: &Map<String, Value>) -> Vec<(String, String)> {
+    let mut rows = Vec::new();
+    values.iter().for_each(|(name, value)| flatten(name, value, &mut rows));
+    rows
+}
+
+fn flatten(name: &str, value: &Value, rows: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(entries) if !entries.is_empty() && entries.len() <= MANY => {
+            for (inner, value) in entries {
+                flatten(&format!("{name}.{inner}"), value, rows);
+            }
+        }
+        other => rows.push((name.to_owned(), told(other))),
+    }
+}
+
+fn told(value: &Value) -> String {
+    match value {
+        Value::Null => "none".into(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), grouped),
+        Value::Array(items) if items.is_empty() => "none".into(),
+        Value::Array(items) => items.iter().map(told).collect::<Vec<_>>().join(", "),
+        Value::Object(entries) => {
+            let entries = entries.iter().map(|(name, value)| format!("{name} {}", told(value)));
+            entries.collect::<Vec<_>>().join(" · ")
+        }
+        Value::Bool(truth) => truth.to_string(),
+    }
+}
+
+/// A length of time as people say it: `850 ms`, `12.4 s`, `2 min 5 s`.
+pub(super) fn duration(ms: u64) -> String {
+    match ms {
+        0..1000 => format!("{ms} ms"),
+        1000..120_000 => format!("{:.1} s", ms as f64 / 1000.0),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
+    }
+}
+
+/// A moment of the run: `23.456 s`.
+pub(super) fn moment(ms: u64) -> String {
+    format!("{}.{:03} s", ms / 1000, ms % 1000)
+}
+
+/// A number with a comma after each three digits.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn figures_are_told_as_people_say_them() {
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            [0, 850, 20_601, 125_000].map(duration),
+            ["0 ms", "850 ms", "20.6 s", "2 min 5 s"]
+        );
+        assert_eq!(moment(23_056), "23.056 s");
+    }
+
+    #[test]
+    fn small_objects_are_told_by_entry_and_large_ones_in_one_line() {
+        let many: Map<String, Value> = (0..7).map(|n| (format!("t/{n}"), json!(n))).collect();
+        let values = json!({"ack": {"longest_ms": 1200, "partitions_ms": many}, "none": null});
+        let rows = measured(values.as_object().unwrap());
+        assert_eq!(rows[0], ("ack.longest_ms".into(), "1,200".into()));
+        assert_eq!(rows[1].0, "ack.partitions_ms");
+        assert!(rows[1].1.starts_with("t/0 0 · t/1 1 · "), "{}", rows[1].1);
+        assert_eq!(rows[2], ("none".into(), "none".into()));
+    }
+}
