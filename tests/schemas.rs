@@ -7,6 +7,7 @@ mod schema;
 
 use std::path::Path;
 
+use khd::report::Report;
 use khd::timeline::event::Event;
 use khd::workload::audit::LogSummary;
 use khd::workload::ledger::Line;
@@ -48,6 +49,7 @@ fn the_schemas_in_the_docs_are_those_of_the_types() {
         ("timeline", generated::<Event>("A line of timeline.jsonl")),
         ("ledger", generated::<Line>("A line of a ledger")),
         ("log", generated::<LogSummary>("log.json")),
+        ("report", generated::<Report>("verdicts.json, and what --json prints")),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{name}.schema.json"));
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
@@ -80,7 +82,7 @@ fn a_run_is_held_to_the_schemas_line_by_line() {
     };
     std::fs::create_dir(folder.path().join("ledgers")).unwrap();
     write("ledgers/producer-p.jsonl", &[json!({"line": "closed", "at": 5})]);
-    write("log.json", &[json!({"schema": 1, "taken": 5, "partitions": []})]);
+    write("log.json", &[json!({"schema": 2, "taken": 5, "partitions": []})]);
     write("timeline.jsonl", &[assigned(), assigned()]);
     assert_eq!(schema::holds_run(folder.path()), 2);
     write("timeline.jsonl", &[assigned(), without(assigned(), "source")]);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::timeline::event::TopicPartition;
@@ -9,7 +10,7 @@ use crate::workload::latency::{Latency, Percentiles};
 use crate::workload::ledger::history::Ledgers;
 
 /// Percentiles of a run's latencies, in milliseconds, all taken from merged histograms.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Latencies {
     /// From a send to its acknowledgement, by the producer's clock.
     pub acknowledgement: Option<Group>,
@@ -18,7 +19,7 @@ pub struct Latencies {
 }
 
 /// Percentiles of everything, and of its parts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Group {
     /// Of everything.
     pub overall: Percentiles,
@@ -51,6 +52,39 @@ impl Latencies {
             acknowledgement: acknowledgement.group(),
             end_to_end: end_to_end.group(),
         }
+    }
+}
+
+impl Latencies {
+    /// In words, a line for each kind that is known.
+    pub fn lines(&self) -> Vec<String> {
+        let kinds = [("acknowledged", &self.acknowledgement), ("delivered", &self.end_to_end)];
+        let line = |(what, group): (&str, &Option<Group>)| {
+            let Group {
+                overall,
+                slowest_partition,
+                by_partition,
+                ..
+            } = group.as_ref()?;
+            let slowest = by_partition.get(slowest_partition).map_or(0.0, |told| told.p99_ms);
+            Some(format!(
+                "{what} after {} (median), {} (99 %), {} (longest); slowest {slowest_partition}, {} (99 %)",
+                readable(overall.p50_ms),
+                readable(overall.p99_ms),
+                readable(overall.max_ms),
+                readable(slowest)
+            ))
+        };
+        kinds.into_iter().filter_map(line).collect()
+    }
+}
+
+/// Milliseconds as people read them.
+fn readable(ms: f64) -> String {
+    match ms {
+        ms if ms < 10.0 => format!("{ms:.1} ms"),
+        ms if ms < 1000.0 => format!("{ms:.0} ms"),
+        ms => format!("{:.1} s", ms / 1000.0),
     }
 }
 
@@ -101,6 +135,13 @@ mod tests {
     fn percentiles_come_from_what_was_merged() {
         let evidence = Drill::good().evidence();
         let told = Latencies::of(evidence.ledgers().unwrap());
+        let lines = told.lines();
+        assert_eq!(lines.len(), 1);
+        assert!(
+            lines[0].starts_with("acknowledged after 1.5 ms (median)"),
+            "{}",
+            lines[0]
+        );
         let group = told.acknowledgement.unwrap();
         assert_eq!(group.overall.count, 200);
         assert_eq!(

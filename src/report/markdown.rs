@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::report::table::mark;
-use crate::report::{Explained, Report};
+use crate::report::{Explained, Latencies, Report};
 use crate::verdicts::Status;
 
 /// Renders the report as GitHub's Markdown.
@@ -29,6 +29,9 @@ pub fn render(report: &Report) -> String {
     if !report.verdicts.is_empty() {
         text += "\n| verdict | check | what was found |\n|---|---|---|\n";
         report.verdicts.iter().for_each(|verdict| row(&mut text, verdict));
+        for line in report.latency.iter().flat_map(Latencies::lines) {
+            let _ = writeln!(text, "\n{}", escape(&line));
+        }
         text += "\n<details><summary>What the checks mean</summary>\n\n";
         for Explained {
             id, meaning, source, ..

@@ -15,6 +15,7 @@ mod table;
 mod testing;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -60,7 +61,7 @@ impl Format {
 }
 
 /// What a run comes to.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Report {
     /// Version of this format.
     pub schema: u32,
@@ -91,7 +92,7 @@ pub struct Report {
 }
 
 /// A verdict with what its check's registration says of the check.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Explained {
     /// Id of the check.
     pub id: String,

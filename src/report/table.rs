@@ -2,7 +2,7 @@
 
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
 
-use crate::report::Report;
+use crate::report::{Latencies, Report};
 use crate::verdicts::Status;
 
 /// Renders the report as a table; in colour and to its width if it is for a terminal.
@@ -30,6 +30,9 @@ pub fn render(report: &Report, terminal: bool) -> String {
         .collect();
     if !report.verdicts.is_empty() {
         text += "\n";
+    }
+    for line in report.latency.iter().flat_map(Latencies::lines) {
+        text += &(line + "\n");
     }
     text + &format!("{}: {}\n", report.status.word(), report.sentence)
 }

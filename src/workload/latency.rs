@@ -69,7 +69,7 @@ impl Latency {
 }
 
 /// Percentiles of a [`Latency`], in milliseconds: the greatest values of their buckets.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentiles {
     /// Of how many.
     pub count: u64,

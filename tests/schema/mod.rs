@@ -9,7 +9,7 @@ use serde_json::Value;
 pub struct Schema(Validator);
 
 impl Schema {
-    /// `timeline`, `ledger` or `log`.
+    /// `timeline`, `ledger`, `log` or `report`.
     pub fn of(name: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{name}.schema.json"));
         let text = std::fs::read_to_string(&path).unwrap();
@@ -53,5 +53,9 @@ pub fn holds_run(folder: &Path) -> usize {
         assert!(ledger.holds_lines(&entry.unwrap().path()) > 0);
     }
     Schema::of("log").holds(&folder.join("log.json"));
+    let verdicts = folder.join("verdicts.json");
+    if verdicts.exists() {
+        Schema::of("report").holds(&verdicts);
+    }
     Schema::of("timeline").holds_lines(&folder.join("timeline.jsonl"))
 }
