@@ -7,6 +7,8 @@ use crate::settings::{Acks, Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERT
 
 /// The most brokers, and the most ZooKeeper servers.
 const MOST_SERVERS: u16 = 5;
+/// The longest time that a member may take for a message: a member that polls less often than every 5 min is given up.
+const MOST_PROCESSING: std::time::Duration = std::time::Duration::from_secs(60);
 /// The most producers, and the most consumers: more would not find addresses in the lab's subnet.
 pub const MOST_REPLICAS: u16 = 50;
 /// Properties of brokers that describe the topology; another value would make khd watch the wrong thing.
@@ -194,11 +196,32 @@ fn clients(settings: &Settings, wrong: &mut Vec<String>) {
     if settings.consumer.group.is_empty() {
         wrong.push("consumer.group: a group needs a name".into());
     }
+    if settings.consumer.processing_time > MOST_PROCESSING {
+        wrong.push(format!(
+            "consumer.processing-time: {} is more than the group waits for a member (0 to 1m)",
+            crate::settings::duration::format(settings.consumer.processing_time)
+        ));
+    }
+    if let Some(share) = settings
+        .limits
+        .availability
+        .filter(|share| !(0.0..=1.0).contains(share))
+    {
+        wrong.push(format!("limits.availability: {share} is no share (0 to 1)"));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limit_that_is_no_share_and_an_endless_processing_time_are_refused() {
+        let message = refusal(|s| s.limits.availability = Some(99.0));
+        assert!(message.contains("limits.availability: 99 is no share"), "{message}");
+        let message = refusal(|s| s.consumer.processing_time = std::time::Duration::from_secs(61));
+        assert!(message.contains("consumer.processing-time: 1m"), "{message}");
+    }
 
     fn refusal(change: impl FnOnce(&mut Settings)) -> String {
         let mut settings = Settings::default();

@@ -55,6 +55,17 @@ pub enum Measure {
     Share,
 }
 
+impl Measure {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Count => "count",
+            Self::Share => "share",
+        }
+    }
+}
+
 /// How a verdict turned out, the worst last, so that the greatest of several is the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
