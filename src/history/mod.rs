@@ -1,18 +1,23 @@
 //! Histories that anyone's tool can write: what was sent, polled, committed and finally read, one JSON object a line.
 //!
-//! [`line`] says what a line may be, [`read`] makes [`Messages`] of all lines, and [`judge`] has the very checks judge
-//! them that judge khd's own runs. Definitions are Jepsen's; the format is described in `docs/formats.md`.
+//! `line` says what a line may be and `operations` collects them; `identities` and `clock` give values and times their
+//! places, and `convert` (with `members`) makes [`Messages`] of all that. [`judge`] has the very checks judge them that
+//! judge khd's own runs. Definitions are Jepsen's; the format is described in `docs/formats.md`.
 
+mod clock;
 mod convert;
+mod identities;
 mod line;
+mod members;
+mod operations;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
 use serde::Serialize;
 
-use crate::history::convert::History;
 use crate::history::line::Line;
+use crate::history::operations::Operations;
 use crate::verdicts::checks;
 use crate::verdicts::messages::{Anomaly, Messages};
 
@@ -38,7 +43,7 @@ impl std::error::Error for Unreadable {}
 /// # Errors
 /// At the first line that is no operation, or contradicts what a history can tell.
 pub fn read(mut history: impl BufRead) -> Result<Messages, Unreadable> {
-    let mut operations = History::default();
+    let mut operations = Operations::default();
     let mut bytes = Vec::new();
     for number in 1.. {
         let wrong = |reason: String| Unreadable { line: number, reason };

@@ -295,11 +295,17 @@ impl Found {
         }
     }
 
+    /// Adds one for each message of a run, with where it is.
+    pub fn add_placed(&mut self, messages: &Messages, pair: &Pair<'_>, run: Placed) {
+        self.add_each(run.sequences(), |sequence| {
+            Anomaly::at(&pair.partition)
+                .with("value", messages.value(&pair.partition, pair.producer, sequence))
+                .with("offset", run.offset_of(sequence))
+        });
+    }
+
     /// Adds one for each of these messages, with the offset where it was said to be, if any.
     pub fn add_messages(&mut self, messages: &Messages, pair: &Pair<'_>, sequences: &Ranges) {
-        let anomaly = |sequence: u64| {
-            Anomaly::at(&pair.partition).with("value", messages.value(&pair.partition, pair.producer, sequence))
-        };
         let mut rest = sequences.clone();
         for said in [&pair.sends.placed, pair.polled] {
             for part in said.within(&rest) {
@@ -307,12 +313,16 @@ impl Found {
                 let new = rest.within_range(part.sequences());
                 for range in new.iter() {
                     rest.remove_range(range.clone());
-                    self.add_each(range, |sequence| {
-                        anomaly(sequence).with("offset", part.offset_of(sequence))
-                    });
+                    part.part(range)
+                        .into_iter()
+                        .for_each(|run| self.add_placed(messages, pair, run));
                 }
             }
         }
+        let anomaly = |sequence: u64| {
+            let value = messages.value(&pair.partition, pair.producer, sequence);
+            Anomaly::at(&pair.partition).with("value", value)
+        };
         rest.iter().for_each(|range| self.add_each(range, anomaly));
     }
 

@@ -17,8 +17,6 @@ const OF_CLIENTS: [&str; 5] = [
     "gap-closed",
     "client-error",
 ];
-/// Fields of a line that say for programs what its message says for people.
-pub const FOR_PROGRAMS: [&str; 4] = ["event", "of", "partitions", "since"];
 
 /// Logs an event of a client's.
 pub fn log(event: &Kind) {

@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use tracing_subscriber::EnvFilter;
 
 use crate::timeline::event::TopicPartition;
-use crate::workload::events::FOR_PROGRAMS;
+
+/// Fields of an event's line that say for programs what its message says for people.
+const FOR_PROGRAMS: [&str; 4] = ["event", "of", "partitions", "since"];
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

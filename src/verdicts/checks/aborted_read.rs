@@ -2,7 +2,7 @@
 
 use crate::verdicts::checks::by_count;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::messages::{Anomaly, Found, Messages};
+use crate::verdicts::messages::{Found, Messages};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck};
 
 /// Nothing that was told as failed is in the log.
@@ -43,13 +43,9 @@ impl MessageCheck for AbortedRead {
             let mut parts = placed.within(&pair.sends.failed);
             // What was polled was in the log, whatever became of it.
             parts.extend(pair.polled.within(&pair.sends.failed.without(&placed.sequences())));
-            for part in parts {
-                found.add_each(part.sequences(), |sequence| {
-                    Anomaly::at(&pair.partition)
-                        .with("value", messages.value(&pair.partition, pair.producer, sequence))
-                        .with("offset", part.offset_of(sequence))
-                });
-            }
+            parts
+                .into_iter()
+                .for_each(|part| found.add_placed(messages, &pair, part));
         }
         found
     }
