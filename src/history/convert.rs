@@ -26,7 +26,7 @@ impl Operations {
         let consumers = consumers(&self, &clock);
         let producers = self.producers(&clock, &identities);
         let Self { names, .. } = self;
-        let values = |list: &Vec<Id>| list.iter().map(|id| names.text(*id)).collect();
+        let values = |list: &Vec<Id>| list.iter().map(|id| names.text(*id).to_owned()).collect();
         let told = Told {
             polled,
             elsewhere: identities.elsewhere(&names),

@@ -24,7 +24,7 @@ impl Identities {
             nobody: "nobody".into(),
             ..Self::default()
         };
-        while operations.names.ids.contains_key(&identities.nobody) {
+        while operations.names.holds(&identities.nobody) {
             identities.nobody.push('_');
         }
         identities.sent(operations);
@@ -96,7 +96,7 @@ impl Identities {
     }
 
     pub(super) fn producer(&self, producer: Option<Id>, names: &Names) -> String {
-        producer.map_or_else(|| self.nobody.clone(), |id| names.text(id))
+        producer.map_or_else(|| self.nobody.clone(), |id| names.text(id).to_owned())
     }
 
     pub(super) fn elsewhere(&self, names: &Names) -> Vec<(TopicPartition, String, u64, TopicPartition, i64)> {

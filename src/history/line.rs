@@ -1,53 +1,99 @@
 //! The lines of a history, as they are written.
 
+use std::borrow::Cow;
+
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 /// No offset of any log is so great.
 const LIMIT: i64 = 1 << 60;
 
 /// One operation. Times are seconds, from whenever.
-#[derive(Debug, Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
+#[derive(Debug)]
 pub enum Line {
     /// A message was sent.
     Send(Send),
     /// A member asked for messages and got some.
-    Poll {
-        /// The member.
-        process: Text,
-        /// When it asked.
-        start: f64,
-        /// When it got them.
-        end: f64,
-        /// What it got, in this order.
-        records: Vec<Record>,
-    },
+    Poll(Poll),
     /// Partitions were given to a member, beside those it has.
     Assign(Rebalance),
     /// Partitions were taken from a member.
     Revoke(Rebalance),
     /// A member committed.
-    Commit {
-        /// The member.
-        process: Text,
-        /// When.
-        at: f64,
-        /// Topic, partition, and the offset after the last message that is processed.
-        offsets: Vec<(String, Partition, Offset)>,
-    },
-    /// The final read of a part of a partition's log.
-    Read {
-        /// The topic.
-        topic: String,
-        /// The partition.
-        partition: Partition,
-        /// The first offset that was read.
-        from: Offset,
-        /// The offset after the last one that was read.
-        to: Offset,
-        /// The records between them.
-        records: Vec<Found>,
-    },
+    Commit(Commit),
+    /// A part of a partition's log was finally read.
+    Read(Read),
+}
+
+impl Line {
+    /// Reads a line: once for its kind, then for the rest. To have serde look for the kind would make it keep every line
+    /// in pieces first.
+    ///
+    /// # Errors
+    /// When it is not one JSON object with all that its kind needs.
+    pub fn parse(line: &[u8]) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Kind<'a> {
+            #[serde(borrow)]
+            op: Cow<'a, str>,
+        }
+
+        if !line.trim_ascii_start().starts_with(b"{") {
+            // serde would take a list of a line's fields for the line.
+            return Err(serde_json::Error::custom("it is no JSON object"));
+        }
+        let kind: Kind<'_> = serde_json::from_slice(line)?;
+        match &*kind.op {
+            "send" => serde_json::from_slice(line).map(Self::Send),
+            "poll" => serde_json::from_slice(line).map(Self::Poll),
+            "assign" => serde_json::from_slice(line).map(Self::Assign),
+            "revoke" => serde_json::from_slice(line).map(Self::Revoke),
+            "commit" => serde_json::from_slice(line).map(Self::Commit),
+            "read" => serde_json::from_slice(line).map(Self::Read),
+            other => Err(serde_json::Error::custom(format!(
+                "there is no op `{other}`; there are send, poll, assign, revoke, commit and read"
+            ))),
+        }
+    }
+}
+
+/// A member asked for messages and got some.
+#[derive(Debug, Deserialize)]
+pub struct Poll {
+    /// The member.
+    pub process: Text,
+    /// When it asked.
+    pub start: f64,
+    /// When it got them.
+    pub end: f64,
+    /// What it got, in this order.
+    pub records: Vec<Record>,
+}
+
+/// A member committed.
+#[derive(Debug, Deserialize)]
+pub struct Commit {
+    /// The member.
+    pub process: Text,
+    /// When.
+    pub at: f64,
+    /// Topic, partition, and the offset after the last message that is processed.
+    pub offsets: Vec<(String, Partition, Offset)>,
+}
+
+/// The final read of a part of a partition's log.
+#[derive(Debug, Deserialize)]
+pub struct Read {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: Partition,
+    /// The first offset that was read.
+    pub from: Offset,
+    /// The offset after the last one that was read.
+    pub to: Offset,
+    /// The records between them.
+    pub records: Vec<Found>,
 }
 
 /// A message that was sent.
@@ -141,7 +187,7 @@ impl Offset {
 
 impl<'de> Deserialize<'de> for Offset {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::of(i64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+        Self::of(i64::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -149,7 +195,7 @@ impl<'de> Deserialize<'de> for Partition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match i32::deserialize(deserializer)? {
             number if number >= 0 => Ok(Self(number)),
-            number => Err(serde::de::Error::custom(format!("{number} is no partition"))),
+            number => Err(D::Error::custom(format!("{number} is no partition"))),
         }
     }
 }

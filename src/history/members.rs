@@ -38,7 +38,7 @@ pub(super) fn consumers(operations: &Operations, clock: &Clock) -> Vec<ConsumerH
     let history = |(process, member): (Id, Member)| ConsumerHistory {
         header: ConsumerHeader {
             schema: ledger::SCHEMA,
-            consumer: operations.names.text(process),
+            consumer: operations.names.text(process).to_owned(),
             host: String::new(),
             started: 0,
             group: String::new(),

@@ -57,7 +57,7 @@ pub fn read(mut history: impl BufRead) -> Result<Messages, Unreadable> {
         if bytes.trim_ascii().is_empty() {
             continue;
         }
-        let line: Line = serde_json::from_slice(&bytes).map_err(|error| wrong(plain(&error)))?;
+        let line = Line::parse(&bytes).map_err(|error| wrong(plain(&error)))?;
         operations.add(line, number).map_err(wrong)?;
     }
     Ok(operations.messages())

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::history::line::{Line, Offset, Outcome, Partition, Send};
+use indexmap::IndexSet;
+
+use crate::history::line::{Line, Offset, Outcome, Partition, Read, Send};
 use crate::timeline::event::TopicPartition;
 
 /// A text, by its place in a list.
@@ -30,28 +32,23 @@ pub(super) struct Operations {
 
 /// Texts, each kept once.
 #[derive(Debug, Default)]
-pub(super) struct Names {
-    pub(super) ids: HashMap<String, Id>,
-    texts: Vec<String>,
-}
+pub(super) struct Names(IndexSet<String>);
 
 impl Names {
     pub(super) fn id(&mut self, text: String) -> Id {
-        if let Some(id) = self.ids.get(&text) {
-            return *id;
-        }
-        let id = self.texts.len();
-        self.texts.push(text.clone());
-        self.ids.insert(text, id);
-        id
+        self.0.insert_full(text).0
     }
 
-    pub(super) fn text(&self, id: Id) -> String {
-        self.texts[id].clone()
+    pub(super) fn text(&self, id: Id) -> &str {
+        self.0.get_index(id).map_or("", String::as_str)
+    }
+
+    pub(super) fn holds(&self, text: &str) -> bool {
+        self.0.contains(text)
     }
 
     pub(super) fn partition(&self, (topic, partition): Place) -> TopicPartition {
-        (self.text(topic), partition)
+        (self.text(topic).to_owned(), partition)
     }
 }
 
@@ -103,21 +100,16 @@ impl Operations {
     pub(super) fn add(&mut self, line: Line, number: usize) -> Result<(), String> {
         match line {
             Line::Send(send) => self.send(send, number),
-            Line::Poll {
-                process,
-                start,
-                end,
-                records,
-            } => {
-                in_order(start, end)?;
-                let mut delivered = Vec::with_capacity(records.len());
-                for record in records {
+            Line::Poll(poll) => {
+                in_order(poll.start, poll.end)?;
+                let mut delivered = Vec::with_capacity(poll.records.len());
+                for record in poll.records {
                     let place = (self.names.id(record.topic), record.partition.0);
                     let value = self.names.id(record.value.0);
                     self.polled.entry(place).or_default().push((record.offset.0, value));
                     delivered.push((place, record.offset.0));
                 }
-                self.happened(end, number, process.0, What::Delivered(delivered));
+                self.happened(poll.end, number, poll.process.0, What::Delivered(delivered));
                 Ok(())
             }
             Line::Assign(rebalance) => {
@@ -130,37 +122,35 @@ impl Operations {
                 self.happened(rebalance.at, number, rebalance.process.0, What::Revoked(places));
                 Ok(())
             }
-            Line::Commit { process, at, offsets } => {
-                let offsets = offsets
+            Line::Commit(commit) => {
+                let offsets = commit
+                    .offsets
                     .into_iter()
                     .map(|(topic, partition, offset)| ((self.names.id(topic), partition.0), offset.0))
                     .collect();
-                self.happened(at, number, process.0, What::Committed(offsets));
+                self.happened(commit.at, number, commit.process.0, What::Committed(offsets));
                 Ok(())
             }
-            Line::Read {
-                topic,
-                partition,
-                from: Offset(from),
-                to: Offset(to),
-                records,
-            } => {
-                if from > to {
-                    return Err(format!("it reads from {from} to {to}, which is before that"));
-                }
-                let place = (self.names.id(topic), partition.0);
-                let read = self.reads.entry(place).or_default();
-                read.extents.push((from, to));
-                for record in records {
-                    let offset = record.offset.0;
-                    if !(from..to).contains(&offset) {
-                        return Err(format!("it read from {from} to {to}, but holds a record at {offset}"));
-                    }
-                    read.records.push((offset, self.names.id(record.value.0)));
-                }
-                Ok(())
-            }
+            Line::Read(read) => self.read(read),
         }
+    }
+
+    fn read(&mut self, read: Read) -> Result<(), String> {
+        let (from, to) = (read.from.0, read.to.0);
+        if from > to {
+            return Err(format!("it reads from {from} to {to}, which is before that"));
+        }
+        let place = (self.names.id(read.topic), read.partition.0);
+        let of_place = self.reads.entry(place).or_default();
+        of_place.extents.push((from, to));
+        for record in read.records {
+            let offset = record.offset.0;
+            if !(from..to).contains(&offset) {
+                return Err(format!("it read from {from} to {to}, but holds a record at {offset}"));
+            }
+            of_place.records.push((offset, self.names.id(record.value.0)));
+        }
+        Ok(())
     }
 
     fn send(&mut self, send: Send, line: usize) -> Result<(), String> {
@@ -175,7 +165,7 @@ impl Operations {
         let topic = self.names.id(send.topic);
         let value = self.names.id(send.value.0);
         if let Some(before) = self.by_value.insert((topic, value), self.sends.len()) {
-            let (value, topic, before) = (&self.names.texts[value], &self.names.texts[topic], &self.sends[before]);
+            let (value, topic, before) = (self.names.text(value), self.names.text(topic), &self.sends[before]);
             return Err(format!(
                 "value `{value}` was sent to topic `{topic}` before, in line {}; values have to be unique in a topic",
                 before.line

@@ -296,9 +296,10 @@ fn at_the_same_time_the_files_order_says_which_acknowledgement_came_before_which
 fn what_is_no_operation_is_refused_with_its_line_and_why() {
     let good = send("p", "1", 0, 1.0, 1.1).to_string();
     for (line, says) in [
-        ("nonsense", "expected"),
+        ("nonsense", "no JSON object"),
+        ("{nonsense}", "key must be a string"),
         ("{\"op\":\"sned\"}", "sned"),
-        ("[]", "missing field"),
+        ("[]", "no JSON object"),
         (
             r#"{"op":"send","process":"p","topic":"t","partition":0,"value":"9","result":"ok","start":1,"end":2}"#,
             "needs its offset",
