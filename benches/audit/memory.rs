@@ -74,7 +74,10 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Measured> {
 
     let begun = Instant::now();
     let messages = Messages::of_run(ledgers, log);
-    let judges = checks::ANOMALIES.into_iter().chain([checks::UNSEEN]).chain(checks::COUNTED);
+    let judges = checks::ANOMALIES
+        .into_iter()
+        .chain([checks::UNSEEN])
+        .chain(checks::COUNTED);
     let found = judges.map(|check| (check.id().to_owned(), check.find(&messages).count));
     let found = found.filter(|(_, count)| *count > 0).collect();
     Ok(Measured {
@@ -128,7 +131,9 @@ fn read_again(file: &mut File) -> anyhow::Result<LogSummary> {
 pub fn peak() -> anyhow::Result<f64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmHWM in /proc/self/status")?;
+    let kib = line
+        .and_then(|line| line.trim().strip_suffix(" kB"))
+        .context("no VmHWM in /proc/self/status")?;
     Ok(kib.trim().parse::<f64>()? / 1024.0)
 }
 
@@ -171,7 +176,12 @@ fn plans(short: bool) -> Vec<(Shape, u64, bool)> {
 /// Measures in a process of its own.
 fn apart(shape: Shape, millions: u64, lossy: bool) -> anyhow::Result<Measured> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--messages", &(millions * 1_000_000).to_string(), "--shape", shape.word()]);
+    command.args([
+        "--messages",
+        &(millions * 1_000_000).to_string(),
+        "--shape",
+        shape.word(),
+    ]);
     if lossy {
         command.arg("--lossy");
     }
@@ -206,9 +216,16 @@ impl Measured {
     /// What is not as it must be.
     fn wrong(&self, lossy: bool) -> Vec<String> {
         let mut wrong = Vec::new();
-        let expected = if lossy { BTreeMap::from([("lost-write".to_owned(), 1)]) } else { BTreeMap::new() };
+        let expected = if lossy {
+            BTreeMap::from([("lost-write".to_owned(), 1)])
+        } else {
+            BTreeMap::new()
+        };
         if self.found != expected {
-            wrong.push(format!("{} messages: found {:?}, not {expected:?}", self.messages, self.found));
+            wrong.push(format!(
+                "{} messages: found {:?}, not {expected:?}",
+                self.messages, self.found
+            ));
         }
         let millions = self.messages as f64 / 1e6;
         let (held, bound) = match millions.round() as u64 {
@@ -218,7 +235,9 @@ impl Measured {
             _ => return wrong,
         };
         if held > bound {
-            wrong.push(format!("{millions:.0} million messages took {held:.1} MiB, more than {bound:.1}"));
+            wrong.push(format!(
+                "{millions:.0} million messages took {held:.1} MiB, more than {bound:.1}"
+            ));
         }
         wrong
     }

@@ -195,7 +195,16 @@ pub fn log(plan: &Plan, mut on_record: impl FnMut(i32, i64, &[u8])) {
 
 /// The ledgers, each with its name: those of the producers, and the consumer's.
 pub fn ledgers(plan: &Plan) -> Vec<(String, Ledger<'_>)> {
-    let mut ledgers: Vec<_> = PRODUCERS.iter().enumerate().map(|(number, id)| (format!("producer-{id}.jsonl"), Ledger::new(plan, Role::Producer(number)))).collect();
+    let mut ledgers: Vec<_> = PRODUCERS
+        .iter()
+        .enumerate()
+        .map(|(number, id)| {
+            (
+                format!("producer-{id}.jsonl"),
+                Ledger::new(plan, Role::Producer(number)),
+            )
+        })
+        .collect();
     ledgers.push(("consumer-c-1.jsonl".to_owned(), Ledger::new(plan, Role::Consumer)));
     ledgers
 }
@@ -264,7 +273,11 @@ impl<'a> Ledger<'a> {
                 }));
                 self.lines.push_back(Line::Assigned(Rebalanced {
                     at: START,
-                    partitions: self.plan.partitions().map(|partition| (TOPIC.to_owned(), partition)).collect(),
+                    partitions: self
+                        .plan
+                        .partitions()
+                        .map(|partition| (TOPIC.to_owned(), partition))
+                        .collect(),
                     generation: Some(1),
                     member: Some("c-1-5f1c".into()),
                     lost: false,
@@ -302,7 +315,10 @@ impl<'a> Ledger<'a> {
                 until: stand.next[number] + more,
             };
             let partitions = plan.partitions().zip(&self.stands).map(reserved).collect();
-            self.lines.push_back(Line::Reserve { at: at - TICK, partitions });
+            self.lines.push_back(Line::Reserve {
+                at: at - TICK,
+                partitions,
+            });
         }
         let mut partitions = Vec::new();
         for (partition, stand) in self.plan.partitions().zip(&mut self.stands) {
@@ -376,7 +392,12 @@ impl<'a> Ledger<'a> {
             partition,
             producer: producer.map(str::to_owned),
             micros: (0..20)
-                .map(|bucket| (1_000 + bucket * 150 + scatter(tick ^ partition as u64) % 2_000, 1 + bucket))
+                .map(|bucket| {
+                    (
+                        1_000 + bucket * 150 + scatter(tick ^ partition as u64) % 2_000,
+                        1 + bucket,
+                    )
+                })
                 .collect::<Vec<_>>()
                 .into(),
         };

@@ -34,7 +34,10 @@ pub struct Reading {
 pub fn read(brokers: String, topic: String) -> anyhow::Result<Reading> {
     let asking: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &brokers).create()?;
     let metadata = asking.fetch_metadata(Some(&topic), Duration::from_secs(10))?;
-    let found = metadata.topics().first().context("the cluster does not know the topic")?;
+    let found = metadata
+        .topics()
+        .first()
+        .context("the cluster does not know the topic")?;
     let partitions: BTreeSet<_> = found.partitions().iter().map(|one| (topic.clone(), one.id())).collect();
 
     let begun = Instant::now();
@@ -45,7 +48,10 @@ pub fn read(brokers: String, topic: String) -> anyhow::Result<Reading> {
         .collect();
     let logs = read_topic(&source, &topic, &extents, Isolation::ReadUncommitted, deadline)?;
     let seconds = begun.elapsed().as_secs_f64();
-    anyhow::ensure!(logs.iter().all(|log| log.is_whole()), "not all of {topic} was read in time");
+    anyhow::ensure!(
+        logs.iter().all(|log| log.is_whole()),
+        "not all of {topic} was read in time"
+    );
     let records: u64 = logs.iter().map(|log| log.records).sum();
     Ok(Reading {
         records,
