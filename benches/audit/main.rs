@@ -34,6 +34,9 @@ struct Args {
     /// The topic to read.
     #[arg(long, requires = "brokers")]
     topic: Option<String>,
+    /// A librdkafka property to put over khd's, as `name=value`; may be given again.
+    #[arg(short = 'X', long = "property", value_name = "NAME=VALUE", requires = "brokers")]
+    properties: Vec<String>,
     /// One measurement in this process: so many messages.
     #[arg(long, hide = true, requires = "shape")]
     messages: Option<u64>,
@@ -51,7 +54,10 @@ struct Args {
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     if let (Some(brokers), Some(topic)) = (args.brokers, args.topic) {
-        println!("{}", serde_json::to_string(&topic::read(brokers, topic)?)?);
+        println!(
+            "{}",
+            serde_json::to_string(&topic::read(brokers, topic, &args.properties)?)?
+        );
     } else if let (Some(messages), Some(shape)) = (args.messages, args.shape) {
         let plan = Plan::new(shape, messages, args.lossy);
         println!("{}", serde_json::to_string(&memory::measure(&plan)?)?);

@@ -30,8 +30,8 @@ pub struct Reading {
     peak_mib: f64,
 }
 
-/// Reads a topic.
-pub fn read(brokers: String, topic: String) -> anyhow::Result<Reading> {
+/// Reads a topic, with these librdkafka properties (`name=value`) put over khd's.
+pub fn read(brokers: String, topic: String, properties: &[String]) -> anyhow::Result<Reading> {
     let asking: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &brokers).create()?;
     let metadata = asking.fetch_metadata(Some(&topic), Duration::from_secs(10))?;
     let found = metadata
@@ -41,7 +41,12 @@ pub fn read(brokers: String, topic: String) -> anyhow::Result<Reading> {
     let partitions: BTreeSet<_> = found.partitions().iter().map(|one| (topic.clone(), one.id())).collect();
 
     let begun = Instant::now();
-    let (source, deadline) = (Source::new(brokers), begun + WITHIN);
+    let mut source = Source::new(brokers);
+    for property in properties {
+        let (name, value) = property.split_once('=').context("a property is name=value")?;
+        source.properties.insert(name.to_owned(), value.to_owned());
+    }
+    let deadline = begun + WITHIN;
     let extents: BTreeMap<i32, _> = log::extents(&source, &partitions, deadline)?
         .into_iter()
         .map(|((_, partition), extent)| (partition, extent))
