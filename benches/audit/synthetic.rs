@@ -29,8 +29,10 @@ const PRODUCERS: [&str; 2] = ["3f2b8a9c1d4e-mk3x9q2a", "9c1d4e3f2b8a-mk3x9q7f"];
 pub enum Shape {
     /// Flat out, batches of up to 200 messages in turn: what two producers that share partitions leave.
     Batches,
-    /// Flat out, a message each in turn: the worst that can be, since no two neighbours are of one producer.
+    /// Flat out, a message each in turn: no two neighbours are of one producer.
     Turns,
+    /// Flat out, each next message is of either one: nothing is as it was before.
+    Random,
     /// 100 messages a second each, as the lab's producers do, over 30 partitions: the most time for so many messages.
     Slow,
 }
@@ -41,6 +43,7 @@ impl Shape {
         match self {
             Self::Batches => "batches",
             Self::Turns => "turns",
+            Self::Random => "random",
             Self::Slow => "slow",
         }
     }
@@ -76,7 +79,7 @@ impl Plan {
 
     fn per_second(&self) -> u64 {
         match self.shape {
-            Shape::Batches | Shape::Turns => 120_000,
+            Shape::Batches | Shape::Turns | Shape::Random => 120_000,
             Shape::Slow => 200,
         }
     }
@@ -121,6 +124,7 @@ impl Plan {
                     let random = scatter(at ^ (partition as u64) << 40);
                     ((random >> 32 & 1) as usize, 1 + random % 200)
                 }
+                Shape::Random => ((scatter(at ^ (partition as u64) << 40) & 1) as usize, 1),
                 Shape::Turns | Shape::Slow => ((at % 2) as usize, 1),
             };
             let count = most.min(end - at);
@@ -132,7 +136,7 @@ impl Plan {
 
 fn partitions_of(shape: Shape) -> u64 {
     match shape {
-        Shape::Batches | Shape::Turns => 6,
+        Shape::Batches | Shape::Turns | Shape::Random => 6,
         Shape::Slow => 30,
     }
 }
