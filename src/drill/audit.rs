@@ -62,9 +62,8 @@ async fn gather(stage: &Stage) -> anyhow::Result<()> {
         summary = read_log(from, partitions, before.last_offsets(), READ_WITHIN) => summary?,
         () = stage.cancel.cancelled() => return Ok(()),
     };
-    stage
-        .run
-        .write(stage.run.log_summary(), &serde_json::to_vec(&summary)?)?;
+    stage.run.write_json(stage.run.log_summary(), &summary)?;
+    drop(summary);
 
     // Read after the log, so that nothing in the log was reserved later than the ledgers tell.
     for (path, content) in ledger_files(stage).await? {
@@ -82,7 +81,7 @@ async fn gather(stage: &Stage) -> anyhow::Result<()> {
 async fn settled(stage: &Stage, cut: Timestamp) -> anyhow::Result<Ledgers> {
     let deadline = Instant::now() + SETTLED_WITHIN;
     loop {
-        let ledgers = parse(ledger_files(stage).await?)?;
+        let ledgers = parse(ledger_files(stage).await?, cut)?;
         let now = Timestamp::now().as_millisecond();
         let behind: Vec<&str> = ledgers
             .behind(cut.as_millisecond())
@@ -113,11 +112,16 @@ async fn ledger_files(stage: &Stage) -> anyhow::Result<Vec<(PathBuf, Bytes)>> {
     Ok(files.into_iter().collect())
 }
 
-fn parse(files: Vec<(PathBuf, Bytes)>) -> anyhow::Result<Ledgers> {
+/// Reads ledgers to see how far they are; when something happened before the cut does not matter for that.
+fn parse(files: Vec<(PathBuf, Bytes)>, cut: Timestamp) -> anyhow::Result<Ledgers> {
     let named = files
         .into_iter()
         .map(|(path, content)| (path.to_string_lossy().into_owned(), std::io::Cursor::new(content)));
-    Ledgers::read(named, Scope::ALL)
+    let scope = Scope {
+        since: cut.as_millisecond(),
+        ..Scope::ALL
+    };
+    Ledgers::read(named, scope)
 }
 
 /// Keeps what the containers printed since the run began. Evidence for people, which no verdict needs.

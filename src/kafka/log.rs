@@ -91,6 +91,11 @@ impl Source {
             .set("auto.offset.reset", "earliest")
             .set("isolation.level", isolation.level())
             .set("enable.partition.eof", "true")
+            // librdkafka pauses a fetch for a second when its queue is full, and reading is then mostly that pause.
+            // Looking again at once lets the queue be small, and memory with it (docs/benchmarks.md).
+            .set("fetch.queue.backoff.ms", "2")
+            .set("queued.max.messages.kbytes", "8192")
+            .set("fetch.max.bytes", "4194304")
             .set("check.crcs", "true");
         client::overlay(&mut config, &self.properties);
         client::create(&config, Quiet)

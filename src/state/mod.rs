@@ -12,12 +12,13 @@ mod run;
 pub use lock::LabLock;
 pub use run::RunFolder;
 
-use std::io::Write as _;
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
+use serde::Serialize;
 
 use crate::settings::Settings;
 
@@ -116,7 +117,19 @@ impl LabDir {
 /// # Errors
 /// When the file cannot be written.
 pub fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    write(path, content, 0o600)
+    write(path, 0o600, |file| Ok(file.write_all(content)?))
+}
+
+/// Writes a value as JSON, as [`write_atomically`] does, without ever holding all of it as text.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    write(path, 0o600, |file| {
+        let mut buffered = BufWriter::new(file);
+        serde_json::to_writer(&mut buffered, value)?;
+        Ok(buffered.flush()?)
+    })
 }
 
 /// Writes a file as [`write_atomically`] does, readable by whom the user's umask lets: it is meant to be passed on.
@@ -124,17 +137,17 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 /// # Errors
 /// When the file cannot be written.
 pub fn publish(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    write(path, content, 0o666)
+    write(path, 0o666, |file| Ok(file.write_all(content)?))
 }
 
-fn write(path: &Path, content: &[u8], mode: u32) -> anyhow::Result<()> {
+fn write(path: &Path, mode: u32, fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let write = || -> anyhow::Result<()> {
         let folder = path.parent().context("it has no folder")?;
         std::fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new()
             .permissions(std::fs::Permissions::from_mode(mode))
             .tempfile_in(folder)?;
-        file.write_all(content)?;
+        fill(&mut file)?;
         file.persist(path)?;
         Ok(())
     };

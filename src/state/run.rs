@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::Serialize;
 
-use crate::state::write_atomically;
+use crate::state::{write_atomically, write_json};
 
 /// The folder of one run.
 #[derive(Debug, Clone)]
@@ -74,5 +75,13 @@ impl RunFolder {
     /// When it cannot be written.
     pub fn write(&self, name: impl AsRef<Path>, content: &[u8]) -> anyhow::Result<()> {
         write_atomically(&self.path.join(name), content)
+    }
+
+    /// Writes a value as a JSON file of the run, whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_json(&self, name: impl AsRef<Path>, value: &impl Serialize) -> anyhow::Result<()> {
+        write_json(&self.path.join(name), value)
     }
 }

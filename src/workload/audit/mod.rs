@@ -76,7 +76,11 @@ fn read(
     })
 }
 
-fn read_topic(
+/// Reads partitions of one topic to their ends with a fresh client. Blocks.
+///
+/// # Errors
+/// When the client is refused.
+pub fn read_topic(
     source: &Source,
     topic: &str,
     extents: &BTreeMap<i32, Extent>,

@@ -80,6 +80,19 @@ pub struct Tide {
     pub lowest: u64,
 }
 
+impl Tide {
+    /// Makes one of both. It says less: that an offset was acknowledged after a greater one shows only where all of one
+    /// tide was acknowledged before anything of the other began.
+    pub fn join(&mut self, other: Self) {
+        self.begun = self.begun.min(other.begun);
+        self.at = self.at.max(other.at);
+        if other.low < self.low {
+            (self.low, self.lowest) = (other.low, other.lowest);
+        }
+        self.high = self.high.max(other.high);
+    }
+}
+
 impl Sends {
     /// What was reserved and is not settled: in flight, never sent, or sent by a process that died. Its fate is
     /// as unknown as that of [`unknown`](Self::unknown). Nothing, once the producer has ended cleanly.

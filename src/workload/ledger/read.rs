@@ -13,14 +13,19 @@ use crate::workload::ledger::history::{
 };
 use crate::workload::ledger::{Committed, Delivered, Line, Rebalanced, SCHEMA, Settled, Took};
 use crate::workload::placements::Placed;
+use crate::workload::spans::{Activity, Span};
 
 /// Acknowledgements noted within the same so many milliseconds are one [`Tide`]: memory follows from time, not from messages.
 const TIDE_MS: i64 = 1_000;
+/// How many tides there are at most of a producer and partition. When there are as many, each two become one, so that old
+/// ones are the coarser the older they are, and the latest are as they were told.
+const TIDES: usize = 2_048;
 
 /// Which part of the ledgers' time is judged. Times are milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope {
-    /// Latencies noted before this are of no interest.
+    /// Latencies noted before this are of no interest, and neither is when something happened before: memory follows from
+    /// the time that is judged, not from the lab's age. What happened is read all the same.
     pub since: i64,
     /// Acknowledgements told in lines written after this go to [`Sends::acked_later`]. To compare with a log, give the
     /// moment just before its end offsets were taken.
@@ -33,6 +38,11 @@ impl Scope {
         since: i64::MIN,
         until: i64::MAX,
     };
+
+    fn add_to(self, activity: &mut Activity, spans: &[Span]) {
+        let of_interest = spans.iter().filter(|span| span.last >= self.since);
+        of_interest.for_each(|span| activity.add(*span));
+    }
 }
 
 impl Ledgers {
@@ -172,10 +182,7 @@ impl ProducerHistory {
                 self.horizon = horizon;
                 for settled in &partitions {
                     let key = (settled.topic.clone(), settled.partition);
-                    self.partitions
-                        .entry(key)
-                        .or_default()
-                        .apply(settled, at, at <= scope.until);
+                    self.partitions.entry(key).or_default().apply(settled, at, scope);
                 }
                 if self.header.idempotent {
                     excuses.note(at, &partitions, &mut self.partitions);
@@ -205,7 +212,8 @@ impl ProducerHistory {
 }
 
 impl Sends {
-    fn apply(&mut self, settled: &Settled, at: i64, judged: bool) {
+    fn apply(&mut self, settled: &Settled, at: i64, scope: Scope) {
+        let judged = at <= scope.until;
         let told = |run: &&Placed| run.offset >= 0 && run.count > 0;
         for run in settled
             .acked
@@ -240,23 +248,24 @@ impl Sends {
                 lowest: lowest.sequence,
             });
         }
-        settled.spans.iter().for_each(|span| self.acks.add(*span));
+        scope.add_to(&mut self.acks, &settled.spans);
         self.failed.extend(&settled.failed);
         self.unknown.extend(&settled.unknown);
-        settled.troubled.iter().for_each(|span| self.troubled.add(*span));
+        scope.add_to(&mut self.troubled, &settled.troubled);
     }
 
     fn rise(&mut self, tide: Tide) {
         match self.tides.last_mut() {
-            Some(last) if last.at.div_euclid(TIDE_MS) == tide.at.div_euclid(TIDE_MS) => {
-                last.begun = last.begun.min(tide.begun);
-                last.at = last.at.max(tide.at);
-                if tide.low < last.low {
-                    (last.low, last.lowest) = (tide.low, tide.lowest);
-                }
-                last.high = last.high.max(tide.high);
-            }
+            Some(last) if last.at.div_euclid(TIDE_MS) == tide.at.div_euclid(TIDE_MS) => last.join(tide),
             _ => self.tides.push(tide),
+        }
+        if self.tides.len() == TIDES {
+            let pairs = self.tides.chunks_exact(2).map(|pair| {
+                let mut joined = pair[0];
+                joined.join(pair[1]);
+                joined
+            });
+            self.tides = pairs.collect();
         }
     }
 }
@@ -267,7 +276,7 @@ impl ConsumerHistory {
             Line::Delivered { at, partitions } => {
                 self.last = at;
                 for delivered in &partitions {
-                    self.delivered(delivered, at, positions);
+                    self.delivered(delivered, at, scope, positions);
                 }
             }
             Line::Latency { at, partitions } if at >= scope.since => {
@@ -332,7 +341,7 @@ impl ConsumerHistory {
         }
     }
 
-    fn delivered(&mut self, delivered: &Delivered, at: i64, positions: &mut Positions) {
+    fn delivered(&mut self, delivered: &Delivered, at: i64, scope: Scope, positions: &mut Positions) {
         let key = (delivered.topic.clone(), delivered.partition);
         let position = positions.entry(key.clone()).or_default();
         let deliveries = self.partitions.entry(key).or_default();
@@ -359,7 +368,7 @@ impl ConsumerHistory {
             tenure.count = tenure.count.saturating_add((last - first) as u64 + 1);
         }
         tenure.until = at;
-        delivered.spans.iter().for_each(|span| deliveries.times.add(*span));
+        scope.add_to(&mut deliveries.times, &delivered.spans);
     }
 }
 

@@ -214,7 +214,94 @@ fn the_gap_of_all_producers_together_is_shorter_than_that_of_each() {
     assert_eq!(together.longest_gap(window).unwrap().length(), 4_985);
 }
 
+#[test]
+fn times_before_those_of_interest_are_left_out_and_nothing_else_is() {
+    let lines = [
+        producer("p-1"),
+        acked(1_000, 0, 4, 0),
+        acked(9_000, 4, 2, 4),
+        consumer(),
+        Line::Assigned(rebalanced(10, 1)),
+        delivered(1_000, &[(0, 3)]),
+        delivered(9_000, &[(4, 5)]),
+    ];
+    let files = [bytes(&lines[..3]), bytes(&lines[3..])];
+    let named = files.iter().map(|file| (String::new(), file.as_slice()));
+    let scope = Scope {
+        // Within the stretch of the second acknowledgement.
+        since: 8_990,
+        until: ALL,
+    };
+    let ledgers = Ledgers::read(named, scope).unwrap();
+    let partition = ("t".to_owned(), 0);
+    assert_eq!(ledgers.acks()[&partition].count(), 2);
+    assert_eq!(ledgers.deliveries()[&partition].count(), 1);
+    assert_eq!(ledgers.producers[0].partitions[&partition].acked.count(), 6);
+    assert_eq!(ledgers.consumers[0].partitions[&partition].count(), 6);
+    assert_eq!(ledgers.last_offsets()[&partition], 5);
+}
+
+#[test]
+fn tides_of_a_long_time_are_joined_so_that_offsets_that_go_back_still_show() {
+    // A day of an acknowledgement each second. In the evening the offsets begin anew.
+    let seconds = 86_400;
+    let evening = 80_000;
+    let mut lines = vec![producer("p-1")];
+    for second in 0..seconds {
+        let offset = if second < evening { second } else { second - evening };
+        lines.push(acked((second + 1) * 1_000, second as u64, 1, offset));
+    }
+    let ledgers = read(&[bytes(&lines)], ALL).unwrap();
+    let tides = &ledgers.producers[0].partitions[&("t".to_owned(), 0)].tides;
+    assert!(tides.len() < TIDES, "{}", tides.len());
+    assert_eq!(ledgers.last_offsets().values().next(), Some(&(evening - 1)));
+    let went_back = |tide: &&Tide| {
+        tides
+            .iter()
+            .any(|before| before.at < tide.begun && before.high >= tide.low)
+    };
+    assert!(tides.iter().filter(went_back).all(|tide| tide.at >= evening * 1_000));
+    assert!(tides.iter().filter(went_back).count() > 100);
+    // The last of them are as they were told.
+    let last = &tides[tides.len() - 1];
+    assert_eq!(
+        (last.low, last.high, last.lowest),
+        (seconds - 1 - evening, seconds - 1 - evening, seconds as u64 - 1)
+    );
+}
+
 proptest! {
+    #[test]
+    fn joined_tides_tell_of_nothing_that_single_ones_do_not(
+        offsets in proptest::collection::vec(0..1_000i64, 2..40),
+        ascending: bool,
+        together in 1..5usize,
+    ) {
+        let mut offsets = offsets;
+        if ascending {
+            offsets.sort_unstable();
+            offsets.dedup();
+        }
+        let tide = |(number, offset): (usize, &i64)| {
+            let begun = number as i64 * 10;
+            Tide { begun, at: begun + 9, low: *offset, high: *offset, lowest: number as u64 }
+        };
+        let single: Vec<Tide> = offsets.iter().enumerate().map(tide).collect();
+        let join = |tides: &[Tide]| {
+            let mut joined = tides[0];
+            tides[1..].iter().for_each(|tide| joined.join(*tide));
+            joined
+        };
+        let joined: Vec<Tide> = single.chunks(together).map(join).collect();
+        let goes_back = |tides: &[Tide]| {
+            tides.iter().any(|tide| tides.iter().any(|before| before.at < tide.begun && before.high >= tide.low))
+        };
+        prop_assert!(goes_back(&single) || !goes_back(&joined));
+        if together == 1 {
+            prop_assert_eq!(goes_back(&single), goes_back(&joined));
+        }
+    }
+
     #[test]
     fn every_line_is_read_as_it_was_written(
         at: i64,
