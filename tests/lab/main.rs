@@ -10,6 +10,7 @@
 
 mod bad_days;
 mod bad_surroundings;
+mod controls;
 mod main_job;
 #[path = "../schema/mod.rs"]
 mod schema;

@@ -47,6 +47,7 @@ fn a_cluster_comes_up_is_scaled_loses_servers_one_by_one_and_keeps_every_acknowl
         assert_eq!(status(&stopped, id), "passed", "{id}");
     }
     the_run_can_be_read_from_its_folder(&lab, &stopped);
+    the_run_is_reported_in_every_format_and_without_an_engine(&lab, &stopped);
 
     lab.run(&["scale", "producer=1", "consumer=2"], 0)
         .says("1 producers and 2 consumers run");
@@ -218,4 +219,32 @@ fn the_run_can_be_read_from_its_folder(lab: &Lab, report: &Value) {
         2,
         "{ledgers:?}"
     );
+}
+
+fn the_run_is_reported_in_every_format_and_without_an_engine(lab: &Lab, report: &Value) {
+    let latest = |format: &str| lab.run(&["report", "latest", "--format", format], 0).stdout;
+    let xml = latest("junit");
+    let document = roxmltree::Document::parse(&xml).unwrap();
+    let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
+    let cases: Vec<&str> = cases.map(|case| case.attribute("name").unwrap()).collect();
+    let checks = lab.run(&["checks", "--json"], 0).json();
+    let checks = checks.as_array().unwrap();
+    let ids: Vec<&str> = checks.iter().map(|check| check["id"].as_str().unwrap()).collect();
+    assert_eq!(cases, ids);
+
+    let (markdown, html) = (latest("markdown"), latest("html"));
+    for id in ids {
+        assert!(markdown.contains(id), "{id}: {markdown}");
+        assert!(html.contains(id), "{id}");
+    }
+    assert!(html.starts_with("<!") && html.trim_end().ends_with("</html>"));
+    let json: Value = serde_json::from_str(&latest("json")).unwrap();
+    assert_eq!(json, *report);
+    assert_eq!(lab.run(&["runs", "--json"], 0).json()[0]["run"], report["run"]);
+
+    let mut nowhere = lab.khd(&["report", "latest", "--json"]);
+    let judged = nowhere.env("DOCKER_HOST", "unix:///nonexistent").output().unwrap();
+    assert!(judged.status.success(), "{judged:?}");
+    let run = lab.folder().join("khd/runs").join(report["run"].as_str().unwrap());
+    assert_eq!(judged.stdout, std::fs::read(run.join("verdicts.json")).unwrap());
 }

@@ -264,13 +264,29 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The verdict of one check.
+#[track_caller]
+pub fn verdict<'a>(report: &'a Value, id: &str) -> &'a Value {
+    let verdicts = report["verdicts"].as_array().unwrap();
+    let verdict = verdicts.iter().find(|verdict| verdict["id"] == id);
+    verdict.unwrap_or_else(|| panic!("no verdict {id} in {report:#}"))
+}
+
 /// The status of one verdict.
 #[track_caller]
 pub fn status(report: &Value, id: &str) -> String {
-    let verdicts = report["verdicts"].as_array().unwrap();
-    let verdict = verdicts.iter().find(|verdict| verdict["id"] == id);
-    verdict.unwrap_or_else(|| panic!("no verdict {id} in {report:#}"))["status"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    verdict(report, id)["status"].as_str().unwrap().to_owned()
+}
+
+/// Asks again and again until there is an answer.
+#[track_caller]
+pub fn until<T>(what: &str, ask: impl Fn() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }

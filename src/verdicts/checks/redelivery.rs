@@ -1,4 +1,4 @@
-//! redelivery: how many records the group was given again, and after which rebalances.
+//! redelivery: how many offsets the group was given again, and after which rebalances.
 
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Anomaly, Found, Messages};
@@ -6,7 +6,7 @@ use crate::verdicts::{Check, Finding, Measure, MessageCheck, Status};
 use crate::workload::ledger::history::{ConsumerHistory, Tenure};
 use crate::workload::ranges::Ranges;
 
-/// Records that a group was given more than once. Nothing is wrong with that: at least once is what is promised.
+/// Offsets that a group was given more than once. Nothing is wrong with that: at least once is what is promised.
 pub struct Redelivery;
 
 impl Check for Redelivery {
@@ -15,7 +15,7 @@ impl Check for Redelivery {
     }
 
     fn meaning(&self) -> &'static str {
-        "how many records the group was given again, and after which rebalances; counted, not judged"
+        "how many offsets the group was given again, and after which rebalances; counted, not judged"
     }
 
     fn source(&self) -> &'static str {
@@ -35,8 +35,8 @@ impl Check for Redelivery {
         };
         let found = self.find(messages);
         let summary = match found.count {
-            0 => "no record was delivered again".to_owned(),
-            count => format!("{count} records were delivered again, after rebalances or restarts of members"),
+            0 => "no offset was delivered again".to_owned(),
+            count => format!("{count} offsets were delivered again, after rebalances or restarts of members"),
         };
         Finding::measured(self, evidence, None, found.count as f64, summary)
             .with("count", found.count)
