@@ -41,8 +41,8 @@ main() {
     stage clippy cargo clippy --locked --all-targets -- -D warnings
     stage build cargo build --locked
     # The tests that need the engine find its images there, and fail rather than skip without it.
-stage images cargo run --locked --quiet -- images build
-stage tests env KHD_TEST_DOCKER=require cargo nextest run --locked
+    stage images cargo run --locked --quiet -- images build
+    stage tests env KHD_TEST_DOCKER=require cargo nextest run --locked
     stage doctests cargo test --locked --doc
     stage docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
     stage leftovers nothing_left

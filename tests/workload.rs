@@ -70,14 +70,20 @@ async fn log_of(cluster: &Mock, ledgers: &Ledgers) -> LogSummary {
         .flat_map(|topic| (0..PARTITIONS).map(|partition| ((*topic).to_owned(), partition)))
         .collect();
     let source = Source::new(cluster.bootstrap_servers());
-    read_log(source, partitions, ledgers.last_offsets(), PATIENCE)
-        .await
-        .unwrap()
+    read_log(
+        source,
+        partitions,
+        ledgers.last_offsets(),
+        Duration::from_secs(5),
+        PATIENCE,
+    )
+    .await
+    .unwrap()
 }
 
 async fn audit(cluster: &Mock, folder: &Path) -> Messages {
     let log = log_of(cluster, &ledgers(folder, i64::MAX)).await;
-    Messages::of_run(ledgers(folder, log.taken), log)
+    Messages::of_run(ledgers(folder, log.taken), log, i64::MIN)
 }
 
 /// How many anomalies each check of messages finds, where it finds any.

@@ -74,7 +74,7 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Measured> {
     let ledger_bytes = files.iter().map(|(_, ledger)| ledger.size).sum();
 
     let begun = Instant::now();
-    let messages = Messages::of_run(ledgers, log);
+    let messages = Messages::of_run(ledgers, log, i64::MIN);
     let judges = checks::ANOMALIES
         .into_iter()
         .chain([checks::UNSEEN])
@@ -120,7 +120,7 @@ fn sum_up(plan: &Plan) -> Vec<PartitionLog> {
     synthetic::log(plan, |partition, offset, value| {
         logs[partition as usize].record(offset, value);
     });
-    logs.into_iter().map(|log| log.finish(end)).collect()
+    logs.into_iter().map(|log| log.finish(0..end)).collect()
 }
 
 fn read_again(file: &mut File) -> anyhow::Result<LogSummary> {

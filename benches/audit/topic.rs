@@ -47,7 +47,7 @@ pub fn read(brokers: String, topic: String, properties: &[String]) -> anyhow::Re
         source.properties.insert(name.to_owned(), value.to_owned());
     }
     let deadline = begun + WITHIN;
-    let extents: BTreeMap<i32, _> = log::extents(&source, &partitions, deadline)?
+    let extents: BTreeMap<i32, _> = log::extents(&source, &partitions, &BTreeMap::new(), Duration::ZERO)?
         .into_iter()
         .map(|((_, partition), extent)| (partition, extent))
         .collect();

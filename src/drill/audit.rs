@@ -32,6 +32,9 @@ const SILENT_AFTER_MS: i64 = 4_000;
 const LOOK: Duration = Duration::from_millis(500);
 /// How long keeping what the containers printed may take.
 const LOGS_WITHIN: Duration = Duration::from_secs(30);
+/// How long the log's ends may take to be past what was acknowledged by all in-sync replicas, and by the leader alone:
+/// then a follower that hangs holds them up until it is no longer in sync (`replica.lag.time.max.ms`, 30 s).
+const VISIBLE_WITHIN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(35));
 /// How long reading the whole log may take.
 const READ_WITHIN: Duration = Duration::from_secs(300);
 
@@ -59,7 +62,7 @@ async fn gather(stage: &Stage) -> anyhow::Result<()> {
     let partitions: BTreeSet<_> = stage.expected.partitions().collect();
     let from = log::Source::new(stage.bootstrap.clone());
     let summary = tokio::select! {
-        summary = read_log(from, partitions, before.last_offsets(), READ_WITHIN) => summary?,
+        summary = read_log(from, partitions, before.last_offsets(), patience(&before), READ_WITHIN) => summary?,
         () = stage.cancel.cancelled() => return Ok(()),
     };
     stage.run.write_json(stage.run.log_summary(), &summary)?;
@@ -75,6 +78,11 @@ async fn gather(stage: &Stage) -> anyhow::Result<()> {
         stage.timeline.emit("khd", Kind::Warning { message });
     }
     Ok(())
+}
+
+fn patience(ledgers: &Ledgers) -> Duration {
+    let all = ledgers.producers.iter().all(|producer| producer.header.acks == "all");
+    if all { VISIBLE_WITHIN.0 } else { VISIBLE_WITHIN.1 }
 }
 
 /// Waits until every send begun before `cut` is settled, and returns the ledgers as they are then.

@@ -46,6 +46,7 @@ impl Operations {
         Messages {
             ledgers: Ledgers { producers, consumers },
             log,
+            since: i64::MIN,
             told,
         }
     }

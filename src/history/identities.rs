@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::history::line::Outcome;
 use crate::history::operations::{Id, Names, Operations, Place};
 use crate::timeline::event::TopicPartition;
 
@@ -48,8 +49,17 @@ impl Identities {
         });
         for send in order.into_iter().map(|index| &operations.sends[index]) {
             let told = send.partition.map(|partition| (send.topic, partition));
-            // One that was sent to no partition in particular, and is nowhere, tells nothing.
-            if let Some(place) = told.or_else(|| found.get(&(send.topic, send.value)).copied()) {
+            let found = found.get(&(send.topic, send.value)).copied();
+            let place = match send.outcome {
+                // That it is acknowledged there is what is judged.
+                Outcome::Ok => told,
+                // One that is nowhere, and was sent to no partition in particular, tells nothing.
+                Outcome::Fail | Outcome::Unknown => match (told, found) {
+                    (Some(told), Some(found)) if told != found && !holds(operations, told, send.value) => Some(found),
+                    _ => told.or(found),
+                },
+            };
+            if let Some(place) = place {
                 self.add(place, send.value, Some(send.process));
             }
         }
@@ -81,6 +91,8 @@ impl Identities {
             }
             match own.get(&(place.0, value)) {
                 Some(home) => self.elsewhere.push((value, *home, place, offset)),
+                // Somebody sent it to this topic, where it is lost from the partition that it was acknowledged in.
+                None if operations.by_value.contains_key(&(place.0, value)) => {}
                 None => {
                     self.add(place, value, None);
                     own.insert((place.0, value), place);
@@ -113,6 +125,16 @@ impl Identities {
         });
         told.collect()
     }
+}
+
+/// Whether a partition's log, or what polls found of it, holds a value. Asked only of sends that were not acknowledged.
+fn holds(operations: &Operations, place: Place, value: Id) -> bool {
+    let read = operations.reads.get(&place).map(|read| &read.records);
+    let polled = operations.polled.get(&place);
+    read.into_iter()
+        .chain(polled)
+        .flatten()
+        .any(|(_, other)| *other == value)
 }
 
 /// The records of each partition's log: those of its final reads, or else those of polls.

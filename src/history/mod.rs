@@ -12,7 +12,7 @@ mod members;
 mod operations;
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use serde::Serialize;
 
@@ -20,6 +20,9 @@ use crate::history::line::Line;
 use crate::history::operations::Operations;
 use crate::verdicts::checks;
 use crate::verdicts::messages::{Anomaly, Messages};
+
+/// Longest line in bytes: a final read of millions of records.
+const LONGEST_LINE: u64 = 256 << 20;
 
 /// Why a history cannot be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,9 +51,12 @@ pub fn read(mut history: impl BufRead) -> Result<Messages, Unreadable> {
     for number in 1.. {
         let wrong = |reason: String| Unreadable { line: number, reason };
         bytes.clear();
-        history
-            .read_until(b'\n', &mut bytes)
-            .map_err(|error| wrong(format!("it cannot be read: {error}")))?;
+        let length = (&mut history).take(LONGEST_LINE + 1).read_until(b'\n', &mut bytes);
+        if length.map_err(|error| wrong(format!("it cannot be read: {error}")))? as u64 > LONGEST_LINE {
+            return Err(wrong(format!(
+                "it is longer than {LONGEST_LINE} bytes; a final read may be told in several lines"
+            )));
+        }
         if bytes.is_empty() {
             break;
         }

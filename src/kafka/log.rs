@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::error::Expected;
 use crate::kafka::client::{self, Quiet};
 use crate::settings::Properties;
 use crate::timeline::event::TopicPartition;
 
 /// How long one question for offsets may take.
-const ASK: Duration = Duration::from_secs(5);
+const ASK: Duration = Duration::from_secs(3);
+/// How long a partition may take to tell its offsets: longer than a dead leader counts as alive.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 /// How long to wait before asking again.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long to wait until a log's end is where it should be.
@@ -102,76 +102,46 @@ impl Source {
     }
 }
 
-/// Asks each partition for its first offset and the one after its last (its high watermark). Blocks.
+/// Asks each partition for its first offset and the one after its last (its high watermark), and asks again those that
+/// do not answer, for at most 30 s, and those that do not reach past the offset in `past` yet, for at most `patience`:
+/// what was acknowledged shows only once it is replicated. Returns what was told last. Blocks.
+///
+/// A partition that told nothing, such as one without a leader, is left out.
 ///
 /// # Errors
-/// When a partition has not answered until `deadline`; the error names it and what it last said.
+/// When the client is refused.
 pub fn extents(
     source: &Source,
     partitions: &BTreeSet<TopicPartition>,
-    deadline: Instant,
+    past: &BTreeMap<TopicPartition, i64>,
+    patience: Duration,
 ) -> anyhow::Result<BTreeMap<TopicPartition, Extent>> {
+    let begun = Instant::now();
     let consumer = source.consumer(Isolation::ReadUncommitted)?;
-    let extents = extents_by(&consumer, partitions, deadline);
-    close(consumer);
-    extents
-}
-
-fn extents_by(
-    consumer: &BaseConsumer<Quiet>,
-    partitions: &BTreeSet<TopicPartition>,
-    deadline: Instant,
-) -> anyhow::Result<BTreeMap<TopicPartition, Extent>> {
-    let mut extents = BTreeMap::new();
-    for (topic, partition) in partitions {
-        let extent = loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match consumer.fetch_watermarks(topic, *partition, left.clamp(PAUSE, ASK)) {
-                Ok((begin, end)) => break Extent { begin, end },
-                Err(error) if Instant::now() >= deadline => {
-                    return Err(error).with_context(|| {
-                        Expected::no_verdict(format!("{topic}-{partition} did not tell its offsets in time"))
-                    });
-                }
-                // A leader that is being elected, or that does not know its high watermark yet: ask again.
-                Err(_) => std::thread::sleep(PAUSE),
+    let mut extents: BTreeMap<TopicPartition, Extent> = BTreeMap::new();
+    let mut open = partitions.clone();
+    loop {
+        for (topic, partition) in &open {
+            if let Ok((begin, end)) = consumer.fetch_watermarks(topic, *partition, ASK) {
+                extents.insert((topic.clone(), *partition), Extent { begin, end });
             }
-        };
-        extents.insert((topic.clone(), *partition), extent);
+        }
+        let waited = begun.elapsed();
+        open.retain(|partition| match extents.get(partition) {
+            Some(extent) => waited < patience && past.get(partition).is_some_and(|offset| extent.end <= *offset),
+            None => waited < ANSWERED_WITHIN,
+        });
+        if open.is_empty() {
+            break;
+        }
+        std::thread::sleep(PAUSE);
     }
+    close(consumer);
     Ok(extents)
 }
 
-/// Asks for the [`extents`] until each reaches past the offset in `past`, for at most five seconds, and returns
-/// the last answer. With `acks` other than `all`, what was acknowledged shows only once it is replicated. Blocks.
-///
-/// # Errors
-/// As [`extents`].
-pub fn extents_past(
-    source: &Source,
-    partitions: &BTreeSet<TopicPartition>,
-    past: &BTreeMap<TopicPartition, i64>,
-    deadline: Instant,
-) -> anyhow::Result<BTreeMap<TopicPartition, Extent>> {
-    let patience = (Instant::now() + PATIENCE).min(deadline);
-    let consumer = source.consumer(Isolation::ReadUncommitted)?;
-    let extents = loop {
-        let extents = extents_by(&consumer, partitions, deadline);
-        let behind = |extents: &BTreeMap<TopicPartition, Extent>| {
-            past.iter()
-                .any(|(partition, offset)| extents.get(partition).is_some_and(|extent| extent.end <= *offset))
-        };
-        match &extents {
-            Ok(found) if behind(found) && Instant::now() < patience => std::thread::sleep(PAUSE),
-            _ => break extents,
-        }
-    };
-    close(consumer);
-    extents
-}
-
-/// Reads the given partitions of one topic and returns up to which offset each was read: its end, unless the
-/// deadline came first or the log ended before. Blocks.
+/// Reads the given partitions of one topic and returns from which offset and up to which each was read: its end, unless
+/// the deadline came first or the log ended before; its beginning, unless retention came first. Blocks.
 ///
 /// # Errors
 /// When the client is refused. Brokers that fail are waited for.
@@ -182,18 +152,26 @@ pub fn read(
     isolation: Isolation,
     deadline: Instant,
     mut on_record: impl FnMut(Record<'_>),
-) -> anyhow::Result<BTreeMap<i32, i64>> {
+) -> anyhow::Result<BTreeMap<i32, Extent>> {
     let mut read: BTreeMap<i32, i64> = extents
         .iter()
         .map(|(partition, extent)| (*partition, extent.begin))
         .collect();
+    let whole = |read: BTreeMap<i32, i64>, begin: &dyn Fn(i32) -> Option<i64>| {
+        let of = |(partition, end): (i32, i64)| {
+            let asked = extents[&partition].begin;
+            let begin = begin(partition).map_or(asked, |now| now.max(asked));
+            (partition, Extent { begin, end })
+        };
+        read.into_iter().map(of).collect()
+    };
     let mut open: BTreeSet<i32> = extents
         .iter()
         .filter(|(_, extent)| extent.begin < extent.end)
         .map(|(partition, _)| *partition)
         .collect();
     if open.is_empty() {
-        return Ok(read);
+        return Ok(whole(read, &|_| None));
     }
     let consumer = source.consumer(isolation)?;
     let mut assignment = TopicPartitionList::new();
@@ -229,8 +207,9 @@ pub fn read(
                     .map(|(_, stable)| stable);
                 let over = isolation == Isolation::ReadCommitted && Instant::now() >= patience;
                 match told {
+                    // All that such a reader gets of it was read.
                     Ok(stable) if stable >= end || over => {
-                        read.insert(partition, stable.min(end));
+                        read.insert(partition, end);
                         open.remove(&partition);
                     }
                     // The end of a partition is told once. Going back to it has it told again.
@@ -248,6 +227,10 @@ pub fn read(
             None => {}
         }
     }
+    // What retention deleted before the reader came was not read.
+    let read = whole(read, &|partition| {
+        Some(consumer.fetch_watermarks(topic, partition, ASK).ok()?.0)
+    });
     close(consumer);
     Ok(read)
 }

@@ -20,7 +20,10 @@ pub fn of(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String {
             let harm: Vec<String> = worst.iter().map(|verdict| plain(verdict)).collect();
             format!("{did}, and {}.", harm.join("; "))
         }
-        Status::Hung => format!("{did}, and nothing could be written or read meanwhile."),
+        Status::Hung if worst.iter().any(|verdict| verdict.id == "progress") => {
+            format!("{did}, and nothing could be written or read meanwhile.")
+        }
+        Status::Hung => format!("{did}, and in some places writing did not begin to work again."),
         _ => {
             let ids: Vec<&str> = worst.iter().map(|verdict| verdict.id.as_str()).collect();
             format!(
@@ -80,6 +83,9 @@ fn paused(verdicts: &[Verdict]) -> String {
 /// What a failed check means to somebody who does not know Kafka.
 fn plain(verdict: &Verdict) -> String {
     let count = number(verdict, "count").unwrap_or(0);
+    if number(verdict, "count") == Some(0) && verdict.measured.contains_key("limit") {
+        return format!("{} was expected, and did not come", verdict.id);
+    }
     match verdict.id.as_str() {
         "lost-write" => match (number(verdict, "lost"), number(verdict, "acknowledged")) {
             (Some(0), _) if number(verdict, "vanished") == Some(0) => {

@@ -16,17 +16,28 @@ pub struct Bound {
     pub op: Op,
     /// With what; times in milliseconds.
     pub value: f64,
+    /// Whether somebody asked for just this run to be judged by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked: bool,
 }
 
 impl Bound {
     /// Not more than this.
     pub fn at_most(value: f64) -> Self {
-        Self { op: Op::AtMost, value }
+        Self {
+            op: Op::AtMost,
+            value,
+            asked: false,
+        }
     }
 
     /// Not less than this.
     pub fn at_least(value: f64) -> Self {
-        Self { op: Op::AtLeast, value }
+        Self {
+            op: Op::AtLeast,
+            value,
+            asked: false,
+        }
     }
 
     /// Whether a measured value is as it has to be.

@@ -134,18 +134,28 @@ pub fn read_from(mut source: impl BufRead, name: &str) -> anyhow::Result<Vec<Eve
         if let Some((number, error)) = bad.take() {
             return Err(error).with_context(|| format!("{name}:{number} is not an event"));
         }
+        if events.is_empty() && bad.is_none() {
+            // Of another version, other fields may be missing or misshapen.
+            let told: Option<Version> = serde_json::from_slice(&line).ok();
+            if let Some(Version { schema }) = told.filter(|told| told.schema != SCHEMA) {
+                anyhow::bail!("{name} has schema {schema}; this khd reads schema {SCHEMA}");
+            }
+        }
         match serde_json::from_slice(&line) {
             Ok(event) => events.push(event),
             Err(error) => bad = Some((number, error)),
         }
     }
     match events.first().map(|event| &event.kind) {
-        Some(Kind::RunStarted { schema: SCHEMA, .. }) => Ok(events),
-        Some(Kind::RunStarted { schema, .. }) => {
-            anyhow::bail!("{name} has schema {schema}; this khd reads schema {SCHEMA}")
-        }
+        Some(Kind::RunStarted { .. }) => Ok(events),
         _ => anyhow::bail!("{name} does not begin with the start of a run"),
     }
+}
+
+/// What is read of the first event before the rest of it.
+#[derive(serde::Deserialize)]
+struct Version {
+    schema: u32,
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::timeline::limits::Limits;
 use crate::timeline::record;
 use crate::timeline::view::View;
 use crate::topology::Expectation;
+use crate::verdicts::Check;
 use crate::verdicts::messages::Messages;
 use crate::workload::audit::{self, LogSummary};
 use crate::workload::ledger::Scope;
@@ -73,7 +74,7 @@ impl Evidence {
                     // What was acknowledged after the end offsets were taken need not be in the log that was read.
                     until: log.taken,
                 };
-                Some(Messages::of_run(read_ledgers(run, scope)?, log))
+                Some(Messages::of_run(read_ledgers(run, scope)?, log, scope.since))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
@@ -159,6 +160,20 @@ impl Evidence {
         let fault = self.fault.as_ref()?;
         let from = wall_ms(&self.events[fault.injected]);
         Some(Window { from, to: self.end() })
+    }
+
+    /// The window in which a check looks for harm: that of the fault, or, where somebody asked for it, all of the run.
+    pub fn window_for(&self, check: &dyn Check) -> Option<Window> {
+        let whole = || Window {
+            from: self.events.first().map_or(0, wall_ms),
+            to: self.end(),
+        };
+        self.fault_window().or_else(|| self.asked(check).then(whole))
+    }
+
+    /// Whether somebody asked for this run to be judged by a limit of theirs.
+    pub fn asked(&self, check: &dyn Check) -> bool {
+        self.limits.get(check.id()).is_some_and(|bound| bound.asked)
     }
 
     /// The time in which a fault was proven to be in place.

@@ -5,6 +5,8 @@ use crate::settings::duration;
 use crate::timeline::limits::{Bound, Op};
 use crate::verdicts::{Measure, checks};
 
+const FORM: &str = "write it as CHECK<LIMIT, with one of < <= > >= =, such as 'gap<5s'";
+
 /// Reads an expectation: a check's id, a sign, and a limit in the unit of what that check measures.
 ///
 /// # Errors
@@ -15,23 +17,29 @@ pub fn parse(text: &str) -> Result<(String, Bound), String> {
         .filter_map(|op| Some((text.find(op.sign())?, op)))
         .min_by_key(|(at, op)| (*at, std::cmp::Reverse(op.sign().len())));
     let Some((at, op)) = split else {
-        return Err("write it as CHECK<LIMIT, with one of < <= > >= =, such as 'gap<5s'".into());
+        return Err(FORM.into());
     };
     let (id, limit) = (text[..at].trim(), text[at + op.sign().len()..].trim());
+    if id.is_empty() || limit.is_empty() || limit.starts_with(['<', '>', '=']) {
+        return Err(FORM.into());
+    }
     let measuring = || checks::ALL.into_iter().filter(|check| check.measure().is_some());
     let Some(measure) = measuring()
         .find(|check| check.id() == id)
         .and_then(|check| check.measure())
     else {
         let ids: Vec<&str> = measuring().map(|check| check.id()).collect();
-        let meant = nearest(id, ids.iter().copied()).map_or_else(String::new, |near| format!("; did you mean {near}?"));
-        return Err(format!(
-            "no check `{id}` measures anything{meant} There are: {}",
-            ids.join(", ")
-        ));
+        let what = match checks::ALL.into_iter().any(|check| check.id() == id) {
+            true => format!("{id} measures no value that could have a limit"),
+            false => format!("there is no check `{id}`"),
+        };
+        let meant =
+            nearest(id, ids.iter().copied()).map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+        return Err(format!("{what}{meant}; those that do: {}", ids.join(", ")));
     };
     let value = measure.parse(limit)?;
-    Ok((id.to_owned(), Bound { op, value }))
+    let asked = true;
+    Ok((id.to_owned(), Bound { op, value, asked }))
 }
 
 impl Measure {
@@ -81,7 +89,8 @@ mod tests {
             ("lost-write=2000", "lost-write", Op::Equal, 2_000.0),
             ("progress>=100", "progress", Op::AtLeast, 100.0),
         ] {
-            assert_eq!(parse(text), Ok((id.to_owned(), Bound { op, value })), "{text}");
+            let asked = true;
+            assert_eq!(parse(text), Ok((id.to_owned(), Bound { op, value, asked })), "{text}");
         }
     }
 
@@ -91,7 +100,9 @@ mod tests {
             ("gap", "write it as"),
             ("gpa<5s", "did you mean gap?"),
             ("gap<5", "is not a duration"),
-            ("one-controller<1", "measures anything"),
+            ("one-controller<1", "measures no value"),
+            ("gap==5s", "write it as"),
+            ("<5s", "write it as"),
             ("availability>99", "is not a share"),
             ("lost-write>0.5", "is not a whole number"),
             ("lost-write>-1", "is not a whole number"),

@@ -28,6 +28,8 @@ pub struct Messages {
     pub ledgers: Ledgers,
     /// What the log holds.
     pub log: LogSummary,
+    /// When the run began, in milliseconds since the Unix epoch; of a history, before everything.
+    pub since: i64,
     /// What histories tell and runs do not.
     pub told: Told,
 }
@@ -75,11 +77,12 @@ pub struct Missing {
 }
 
 impl Messages {
-    /// Those of a run: its ledgers, read after its log.
-    pub fn of_run(ledgers: Ledgers, log: LogSummary) -> Self {
+    /// Those of a run that began at `since`: its ledgers, read after its log.
+    pub fn of_run(ledgers: Ledgers, log: LogSummary, since: i64) -> Self {
         Self {
             ledgers,
             log,
+            since,
             told: Told::default(),
         }
     }
@@ -188,10 +191,10 @@ impl Pair<'_> {
             return;
         };
         let mut offsets = Ranges::default();
-        offsets.insert_range(part.offset.max(0) as u64..(part.offset + part.count as i64).max(0) as u64);
+        offsets.insert_range(part.offsets());
         let mut before = Ranges::default();
         before.insert_range(0..log.begin.max(0) as u64);
-        let back = |offsets: Ranges| offsets.iter().map(|range| shift(&range, part)).collect::<Ranges>();
+        let back = |offsets: Ranges| offsets.iter().map(|range| part.at(range)).collect::<Ranges>();
         let behind = offsets.without(&before);
         missing.deleted.extend(&back(offsets.within(&before)));
         let mut read = log.covered.clone();
@@ -218,17 +221,6 @@ impl Pair<'_> {
         missing.deleted.extend(&absent.within(&deleted));
         missing.lost.extend(&absent.without(&deleted));
     }
-
-    /// Whether duplicates or reorders of this message are no fault of the cluster.
-    pub fn excused(&self, sequence: u64) -> bool {
-        self.sends.excused.contains(sequence)
-    }
-}
-
-/// Sequence numbers of a run, by their offsets.
-fn shift(offsets: &std::ops::Range<u64>, part: Placed) -> std::ops::Range<u64> {
-    let first = part.offset.max(0) as u64;
-    part.sequence + (offsets.start - first)..part.sequence + (offsets.end - first)
 }
 
 /// Something that must not be, or is worth knowing, with what is needed to find it.
@@ -281,6 +273,11 @@ impl Found {
         }
     }
 
+    /// How many more are told one by one.
+    pub fn room(&self) -> usize {
+        self.most - self.anomalies.len()
+    }
+
     /// Adds as many, told as one.
     pub fn add_many(&mut self, count: u64, anomaly: impl FnOnce() -> Anomaly) {
         self.count += count - 1;
@@ -328,7 +325,7 @@ impl Found {
 
     /// Adds one for each number of a range.
     pub fn add_each(&mut self, numbers: std::ops::Range<u64>, anomaly: impl Fn(u64) -> Anomaly) {
-        let room = self.most - self.anomalies.len();
+        let room = self.room();
         self.count += numbers.end - numbers.start;
         self.anomalies.extend(numbers.take(room).map(anomaly));
     }

@@ -43,6 +43,17 @@ impl Placed {
         })
     }
 
+    /// The run's offsets. Negative ones are none.
+    pub fn offsets(&self) -> std::ops::Range<u64> {
+        self.offset.max(0) as u64..(self.offset + self.count as i64).max(0) as u64
+    }
+
+    /// The run's messages at these of its offsets.
+    pub fn at(&self, offsets: std::ops::Range<u64>) -> std::ops::Range<u64> {
+        let sequence = |offset: u64| (self.sequence as i64 + offset as i64 - self.offset) as u64;
+        sequence(offsets.start)..sequence(offsets.end)
+    }
+
     /// Whether one of its messages is at this offset.
     pub fn holds(&self, offset: i64) -> bool {
         (self.offset..self.offset + self.count as i64).contains(&offset)
@@ -319,17 +330,16 @@ impl Placements {
                 top = run.sequences();
                 continue;
             }
-            let mut numbers = Ranges::default();
-            numbers.insert_range(run.sequences());
+            let before = seen.within_range(run.sequences());
             disorder
                 .repeats
-                .extend(numbers.within(&seen).iter().filter_map(|range| run.part(range)));
-            let mut passed = Ranges::default();
-            passed.insert_range(0..top.end);
-            let late = numbers.without(&seen).within(&passed);
+                .extend(before.iter().filter_map(|range| run.part(range)));
+            let mut late = Ranges::default();
+            late.insert_range(run.sequence..(run.sequence + run.count).min(top.end));
+            let late = late.without(&before);
             let late = late.iter().filter_map(|range| run.part(range));
             disorder.late.extend(late.map(|part| (part, top.end - 1)));
-            seen.extend(&numbers);
+            seen.insert_range(run.sequences());
             let end = top.end.max(run.sequence + run.count);
             top = end..end;
         }

@@ -79,6 +79,18 @@ impl Ranges {
         rest
     }
 
+    /// The least numbers, so many of them or all.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        let mut left = count as u64;
+        let taken = self.iter().map_while(|range| {
+            let end = range.end.min(range.start.saturating_add(left));
+            left -= end - range.start;
+            (end > range.start).then_some(range.start..end)
+        });
+        taken.collect()
+    }
+
     /// What is in this set and in a range. Looks only at the ranges there.
     #[must_use]
     pub fn within_range(&self, range: Range<u64>) -> Self {
@@ -167,6 +179,8 @@ mod tests {
             prop_assert_eq!(x.last(), a.last().copied());
             prop_assert_eq!(x.without(&y), ranges(&(&a - &b)));
             prop_assert_eq!(x.within(&y), ranges(&(&a & &b)));
+            let least: BTreeSet<u64> = a.iter().copied().take(7).collect();
+            prop_assert_eq!(x.first(7), ranges(&least));
             let part: BTreeSet<u64> = a.iter().copied().filter(|number| (10..30).contains(number)).collect();
             prop_assert_eq!(x.within_range(10..30), ranges(&part));
             let mut both = x.clone();

@@ -27,9 +27,17 @@ pub struct Span {
     pub count: u64,
 }
 
+/// Times are so many milliseconds at most: differences of such never overflow.
+const LIMIT_MS: i64 = 1 << 60;
+
 impl From<(i64, i64, u64)> for Span {
     fn from((first, last, count): (i64, i64, u64)) -> Self {
-        Self { first, last, count }
+        let first = first.clamp(-LIMIT_MS, LIMIT_MS);
+        Self {
+            first,
+            last: last.clamp(first, LIMIT_MS),
+            count,
+        }
     }
 }
 
@@ -183,7 +191,9 @@ impl Activity {
 
     /// How many successes there were.
     pub fn count(&self) -> u64 {
-        self.samples.iter().map(|sample| sample.count).sum()
+        self.samples
+            .iter()
+            .fold(0, |sum, sample| sum.saturating_add(sample.count))
     }
 
     /// How many successes certainly lie within `window`: those of the last 250 ms before either edge may be missed.
@@ -193,6 +203,14 @@ impl Activity {
             .filter(|sample| sample.first >= window.from && sample.last <= window.to)
             .map(|sample| sample.count)
             .sum()
+    }
+
+    /// When there was success again after a send that began at `at` had none. What was acknowledged within
+    /// [`QUIET_MS`] after that, and then nothing, had been in flight already.
+    pub fn recovered_after(&self, at: i64) -> Option<i64> {
+        let over = |(first, last): &(i64, i64)| *last < at || *first <= at && *last <= at + QUIET_MS;
+        let (first, _) = self.spans.iter().find(|span| !over(span))?;
+        Some(first.max(at))
     }
 
     /// The first success at or after `at`, exact to [`QUIET_MS`].
@@ -309,6 +327,29 @@ mod tests {
             let to = from + 1_000;
             assert!(activity.count_within(Window { from, to }) >= 50, "from {from}");
         }
+    }
+
+    #[test]
+    fn what_was_in_flight_when_sends_began_to_fail_is_no_recovery() {
+        let mut activity = Activity::default();
+        activity.add((0, 10_060, 100).into());
+        activity.add((40_000, 60_000, 100).into());
+        assert_eq!(activity.recovered_after(10_055), Some(40_000));
+        assert_eq!(
+            activity.recovered_after(5_000),
+            Some(5_000),
+            "others succeeded all the time"
+        );
+        assert_eq!(activity.recovered_after(59_900), None);
+        assert_eq!(activity.recovered_after(60_001), None);
+    }
+
+    #[test]
+    fn times_of_a_strange_ledger_do_not_overflow() {
+        let mut activity = Activity::default();
+        activity.add((i64::MIN, i64::MAX, u64::MAX).into());
+        activity.add((i64::MAX, i64::MIN, 1).into());
+        assert_eq!(activity.longest_gap(Window { from: 0, to: 1_000 }), None);
     }
 
     #[test]

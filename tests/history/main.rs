@@ -254,6 +254,63 @@ fn a_value_in_two_partitions_of_its_topic_is_a_duplicate() {
 }
 
 #[test]
+fn a_value_that_lies_in_another_partition_than_it_was_sent_to_is_what_its_send_makes_of_it() {
+    let sent = |result: &str| {
+        let mut send = send("p", "1", 0, 1.0, 1.1);
+        send["result"] = json!(result);
+        let mut other = read(0, 9, &[(4, "1")]);
+        other["partition"] = json!(1);
+        anomalies(&[send, read(0, 9, &[]), other])
+    };
+    assert_eq!(
+        sent("fail"),
+        json!({"aborted-read": [{"topic": "t", "partition": 1, "value": "1", "offset": 4}]})
+    );
+    assert_eq!(sent("unknown"), json!({}));
+    assert_eq!(
+        sent("ok"),
+        json!({"lost-write": [{"topic": "t", "partition": 0, "value": "1", "offset": 0}]})
+    );
+}
+
+#[test]
+fn one_offset_with_two_values_is_told_also_where_one_of_them_belongs_to_another_partition() {
+    let mut here = send("p", "1", 5, 1.0, 1.1);
+    here["partition"] = json!(1);
+    let other = send("p", "2", 0, 2.0, 2.1);
+    let mut first = poll("c", 3.0, &[(5, "1")]);
+    first["records"][0]["partition"] = json!(1);
+    let mut second = poll("d", 4.0, &[(5, "2")]);
+    second["records"][0]["partition"] = json!(1);
+    let told = anomalies(&[here, other, poll("c", 3.0, &[(0, "2")]), first, second]);
+    assert_eq!(
+        told["inconsistent-offset"],
+        json!([{"topic": "t", "partition": 1, "offset": 5, "values": ["1", "2"]}])
+    );
+    assert_eq!(told["duplicate"].as_array().unwrap().len(), 1, "{told}");
+}
+
+#[test]
+fn a_producer_whose_messages_lie_in_any_order_is_judged_in_time_that_grows_with_their_number() {
+    // Evens first: quadratic, this would take minutes.
+    let order = (0..30_000).step_by(2).chain((1..30_000).step_by(2));
+    let mut lines = String::new();
+    let mut records = Vec::new();
+    for (offset, number) in order.enumerate() {
+        let value = number.to_string();
+        lines += &format!(
+            "{}\n",
+            send("p", &value, offset as i64, f64::from(number), f64::from(number) + 0.5)
+        );
+        records.push(json!({"offset": offset, "value": value}));
+    }
+    lines +=
+        &json!({"op": "read", "topic": "t", "partition": 0, "from": 0, "to": 30_000, "records": records}).to_string();
+    let judged = judged(&lines);
+    assert_eq!(judged.anomalies["reorder"].len(), 14_999);
+}
+
+#[test]
 fn positions_count_from_each_assignment_and_revoked_partitions_are_forgotten() {
     let moved = |op: &str, at: f64| json!({"op": op, "process": "c", "at": at, "partitions": [["t", 0]]});
     let sends: Vec<Value> = (0..6)

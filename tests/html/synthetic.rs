@@ -42,7 +42,7 @@ pub fn run(seconds: u64) -> Run {
     let files = ledgers(&expected, length as i64, killed as i64);
     let files = files.map(|(name, lines)| (name.to_owned(), Cursor::new(lines)));
     let ledgers = Ledgers::read(files, Scope::ALL).unwrap();
-    let evidence = Evidence::new(events, Some(Messages::of_run(ledgers, LogSummary::default()))).unwrap();
+    let evidence = Evidence::new(events, Some(Messages::of_run(ledgers, LogSummary::default(), START))).unwrap();
     Run {
         report: Report::of("a-run".into(), &evidence, judge(&evidence)),
         lanes: Lanes::of(&evidence),

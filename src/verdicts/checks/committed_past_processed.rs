@@ -58,10 +58,10 @@ impl MessageCheck for CommittedPastProcessed {
     fn find(&self, messages: &Messages) -> Found {
         let mut found = Found::none(messages);
         for ((_, partition), members) in messages.deliveries() {
-            let log = messages.log.partition(partition);
+            let log = messages.log.committed(partition);
             for (consumer, deliveries) in &members {
                 for commit in &deliveries.overcommits {
-                    let processed = processed(consumer, commit, &members);
+                    let processed = processed(consumer, commit, &members).max(log.map_or(0, |log| log.begin));
                     let beyond = processed..commit.offset;
                     // Beyond may lie nothing but holes, such as markers of transactions.
                     let empty = |log: &crate::workload::audit::PartitionLog| {
@@ -103,7 +103,7 @@ fn undelivered(messages: &Messages) -> u64 {
             .iter()
             .for_each(|(_, deliveries)| delivered.extend(&deliveries.offsets()));
         let first = delivered.iter().next().map(|range| range.start);
-        if let (Some(first), Some(last), Some(log)) = (first, delivered.last(), messages.log.partition(partition)) {
+        if let (Some(first), Some(last), Some(log)) = (first, delivered.last(), messages.log.committed(partition)) {
             count += log.records_in(first as i64..last as i64).without(&delivered).count();
         }
     }

@@ -39,35 +39,33 @@ impl Check for Duplicate {
 
 /// Messages that are in the log again because an idempotent client gave another one up and began anew.
 fn excused(messages: &Messages) -> u64 {
-    let of = |pair: &Pair<'_>| -> u64 {
-        let repeats = pair.placed.disorder().repeats;
-        let numbers = repeats.iter().flat_map(|part| part.sequences());
-        numbers.filter(|sequence| pair.excused(*sequence)).count() as u64
-    };
+    let of = |pair: &Pair<'_>| repeated(pair).within(&pair.sends.excused).count();
     messages.pairs().iter().map(of).sum()
+}
+
+/// What is in the log more than once.
+fn repeated(pair: &Pair<'_>) -> Ranges {
+    let repeats = pair.placed.disorder().repeats;
+    repeats.iter().map(|part| part.sequences()).collect()
 }
 
 impl MessageCheck for Duplicate {
     fn find(&self, messages: &Messages) -> Found {
         let mut found = Found::none(messages);
         for pair in messages.pairs() {
-            let mut repeated = Ranges::default();
-            for part in pair.placed.disorder().repeats {
-                repeated.insert_range(part.sequences());
-            }
-            repeated = repeated.without(&pair.sends.excused);
+            let repeated = repeated(&pair).without(&pair.sends.excused);
             let mut offsets: BTreeMap<u64, Vec<i64>> = BTreeMap::new();
-            for part in pair.placed.within(&repeated) {
+            for part in pair.placed.within(&repeated.first(found.room())) {
                 for sequence in part.sequences() {
                     offsets.entry(sequence).or_default().push(part.offset_of(sequence));
                 }
             }
-            for (sequence, mut offsets) in offsets {
-                offsets.sort_unstable();
-                found.add(|| {
+            offsets.values_mut().for_each(|offsets| offsets.sort_unstable());
+            for range in repeated.iter() {
+                found.add_each(range, |sequence| {
                     Anomaly::at(&pair.partition)
                         .with("value", messages.value(&pair.partition, pair.producer, sequence))
-                        .with("offsets", offsets)
+                        .with("offsets", offsets.get(&sequence).cloned().unwrap_or_default())
                 });
             }
         }

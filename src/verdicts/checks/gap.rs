@@ -32,7 +32,7 @@ impl Check for LongestGap {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let Some(window) = evidence.fault_window() else {
+        let Some(window) = evidence.window_for(self) else {
             return Finding::skipped("no fault was injected");
         };
         let Some(ledgers) = evidence.ledgers() else {

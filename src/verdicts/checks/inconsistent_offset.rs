@@ -47,60 +47,59 @@ impl Check for InconsistentOffset {
 impl MessageCheck for InconsistentOffset {
     fn find(&self, messages: &Messages) -> Found {
         let mut found = Found::none(messages);
-        // By partition and offset, whose messages are said to be there.
-        let mut claims: BTreeMap<(&TopicPartition, i64), BTreeSet<(&str, u64)>> = BTreeMap::new();
         let pairs = messages.pairs();
-        for pair in &pairs {
-            let of_acks = astray(pair, &pair.sends.placed, true);
-            let of_polls = astray(pair, pair.polled, false);
-            for (sequence, offset) in of_acks.into_iter().chain(of_polls) {
-                claims
-                    .entry((&pair.partition, offset))
-                    .or_default()
-                    .insert((pair.producer, sequence));
-            }
-        }
         if messages.told.values.is_some() {
-            for (place, values) in disputed(&pairs) {
-                claims.entry(place).or_default().extend(values);
+            for ((partition, offset), values) in disputed(messages, &pairs) {
+                found.add(|| told(partition, offset, values));
             }
+            return found;
         }
-        for ((partition, offset), mut values) in claims {
-            found.add(|| {
-                // What the log holds there, if anything; of a history it is among the values already.
-                let here = pairs
-                    .iter()
-                    .filter(|pair| pair.partition == *partition && messages.told.values.is_none());
-                for pair in here {
-                    let run = pair.placed.iter().find(|run| run.holds(offset));
-                    values.extend(run.map(|run| (pair.producer, run.sequence + (offset - run.offset) as u64)));
-                }
-                let value = |(producer, sequence): (&str, u64)| messages.value(partition, producer, sequence);
-                Anomaly::at(partition)
-                    .with("offset", offset)
-                    .with("values", values.into_iter().map(value).collect::<Vec<_>>())
-            });
+        for pair in &pairs {
+            for part in astray(pair, &pair.sends.placed, true) {
+                found.add_each(part.sequences(), |sequence| {
+                    let offset = part.offset_of(sequence);
+                    let mut values = BTreeSet::from([messages.value(&pair.partition, pair.producer, sequence)]);
+                    values.extend(held(messages, &pairs, &pair.partition, offset));
+                    told(&pair.partition, offset, values)
+                });
+            }
         }
         found
     }
 }
 
+fn told(partition: &TopicPartition, offset: i64, values: BTreeSet<String>) -> Anomaly {
+    Anomaly::at(partition)
+        .with("offset", offset)
+        .with("values", Vec::from_iter(values))
+}
+
+/// What the log holds at an offset, if anything of khd's.
+fn held(messages: &Messages, pairs: &[Pair<'_>], partition: &TopicPartition, offset: i64) -> Option<String> {
+    let here = pairs.iter().filter(|pair| pair.partition == *partition);
+    let mut held = here.filter_map(|pair| Some((pair.producer, pair.placed.iter().find(|run| run.holds(offset))?)));
+    let (producer, run) = held.next()?;
+    Some(messages.value(partition, producer, run.sequence + (offset - run.offset) as u64))
+}
+
 /// Messages that are said to be where the log, which was read there, does not have them: `strictly`, also where it has
 /// nothing, as long as it has the message elsewhere. One that is nowhere is lost, and that is another check's.
-fn astray(pair: &Pair<'_>, said: &Placements, strictly: bool) -> Vec<(u64, i64)> {
+fn astray(pair: &Pair<'_>, said: &Placements, strictly: bool) -> Vec<Placed> {
     let Some(log) = pair.log else { return Vec::new() };
     let doubtful = said.sequences().without(&agreed(said, pair.placed));
     let in_log = pair.placed.sequences();
     let mut astray = Vec::new();
     for part in said.within(&doubtful) {
-        for sequence in part.sequences() {
-            let offset = part.offset_of(sequence);
-            let taken = log.offsets.contains(offset.max(0) as u64);
-            let moved = strictly && in_log.contains(sequence);
-            if log.covers(offset..offset + 1) && (taken || moved) {
-                astray.push((sequence, offset));
+        let mut wrong = Ranges::default();
+        for read in log.covered.within_range(part.offsets()).iter() {
+            for taken in log.offsets.within_range(read.clone()).iter() {
+                wrong.insert_range(part.at(taken));
+            }
+            if strictly {
+                wrong.extend(&in_log.within_range(part.at(read)));
             }
         }
+        astray.extend(wrong.iter().filter_map(|range| part.part(range)));
     }
     astray
 }
@@ -135,10 +134,26 @@ fn agreed(said: &Placements, log: &Placements) -> Ranges {
     agreed
 }
 
-/// Offsets at which a history tells of two values, whoever tells: acknowledgements, polls, or the final read.
-fn disputed<'a>(pairs: &'a [Pair<'a>]) -> BTreeMap<(&'a TopicPartition, i64), BTreeSet<(&'a str, u64)>> {
-    let mut disputed: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+/// Values by partition and offset.
+type Values<'a> = BTreeMap<(&'a TopicPartition, i64), BTreeSet<String>>;
+
+/// Offsets of a history that are said to hold what they do not, or of which it tells two values, whoever tells:
+/// acknowledgements, polls, or the final read.
+fn disputed<'a>(messages: &'a Messages, pairs: &'a [Pair<'a>]) -> Values<'a> {
+    let mut disputed = Values::new();
+    for pair in pairs {
+        let of_acks = astray(pair, &pair.sends.placed, true);
+        let of_polls = astray(pair, pair.polled, false);
+        for part in of_acks.into_iter().chain(of_polls) {
+            for sequence in part.sequences() {
+                let values = disputed.entry((&pair.partition, part.offset_of(sequence))).or_default();
+                values.insert(messages.value(&pair.partition, pair.producer, sequence));
+            }
+        }
+    }
     for of_partition in pairs.chunk_by(|one, other| one.partition == other.partition) {
+        let partition = &of_partition[0].partition;
+        // Offset, producer (by its place), and sequence number.
         let mut told: Vec<(i64, usize, u64)> = Vec::new();
         for (index, pair) in of_partition.iter().enumerate() {
             for said in [pair.placed, pair.polled, &pair.sends.placed] {
@@ -151,12 +166,21 @@ fn disputed<'a>(pairs: &'a [Pair<'a>]) -> BTreeMap<(&'a TopicPartition, i64), BT
         }
         told.sort();
         told.dedup();
-        for pair in told.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-            let values = disputed.entry((&of_partition[0].partition, pair[0].0)).or_default();
-            values.extend(
-                pair.iter()
-                    .map(|(_, index, sequence)| (of_partition[*index].producer, *sequence)),
-            );
+        let value = |index: usize, sequence| messages.value(partition, of_partition[index].producer, sequence);
+        for two in told.windows(2).filter(|two| two[0].0 == two[1].0) {
+            let values = disputed.entry((partition, two[0].0)).or_default();
+            values.extend(two.iter().map(|(_, index, sequence)| value(*index, *sequence)));
+        }
+        // Values whose own partition is another one.
+        for (home, producer, sequence, other, offset) in &messages.told.elsewhere {
+            let first = told.partition_point(|(at, ..)| at < offset);
+            let here = told[first..].iter().take_while(|(at, ..)| at == offset);
+            let here: BTreeSet<String> = here.map(|(_, index, sequence)| value(*index, *sequence)).collect();
+            if other == partition && !here.is_empty() {
+                let values = disputed.entry((partition, *offset)).or_default();
+                values.extend(here);
+                values.insert(messages.value(home, producer, *sequence));
+            }
         }
     }
     disputed

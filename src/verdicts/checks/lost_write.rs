@@ -2,7 +2,7 @@
 
 use crate::timeline::limits::Bound;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::messages::{Found, Messages};
+use crate::verdicts::messages::{Found, Messages, Pair};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck, Status};
 
 /// Everything that was acknowledged is in the log.
@@ -53,7 +53,7 @@ impl Check for LostWrite {
             )
         } else if tally.hidden > 0 {
             format!(
-                "{} of {acknowledged} acknowledged messages are hidden from read_committed, behind or in a transaction",
+                "{} of {acknowledged} acknowledged messages are in a transaction that is open or was aborted, or behind an open one: readers with isolation.level=read_committed do not get them",
                 tally.hidden
             )
         } else {
@@ -119,17 +119,12 @@ impl Tally {
             tally.acknowledged += pair.sends.acked.count();
             tally.unseen += missing.unseen.count();
             tally.deleted += missing.deleted.count();
-            tally.unknown += pair.sends.unknown.count() + pair.sends.unsettled().count();
-            if let Some(committed) = messages
-                .log
-                .read_committed
-                .iter()
-                .find(|log| log.key() == pair.partition)
-            {
-                let visible = committed.producers.get(pair.producer).map(|placed| placed.sequences());
-                let here = pair.sends.acked.within(&pair.placed.sequences());
-                tally.hidden += here.without(&visible.unwrap_or_default()).count();
-            }
+            let unsettled = pair.sends.unsettled().count();
+            tally.unknown = tally
+                .unknown
+                .saturating_add(pair.sends.unknown.count())
+                .saturating_add(unsettled);
+            tally.hidden += hidden(&pair, messages);
             if missing.lost.count() > most {
                 most = missing.lost.count();
                 tally.worst = format!(", {most} of them on {}/{}", pair.partition.0, pair.partition.1);
@@ -137,6 +132,22 @@ impl Tally {
         }
         tally
     }
+}
+
+/// How many acknowledged messages readers of all records get, and readers of committed ones do not, where both read.
+fn hidden(pair: &Pair<'_>, messages: &Messages) -> u64 {
+    let of = messages.log.read_committed.iter();
+    let Some(committed) = of.into_iter().find(|log| log.key() == pair.partition) else {
+        return 0;
+    };
+    let visible = committed.producers.get(pair.producer).map(|placed| placed.sequences());
+    let hidden = pair.sends.acked.without(&visible.unwrap_or_default());
+    let read = pair
+        .placed
+        .within(&hidden)
+        .into_iter()
+        .map(|part| committed.covered.within_range(part.offsets()).count());
+    read.sum()
 }
 
 /// Offsets that were delivered to a member, and hold no record any more: of a run, whose members do not note values.
@@ -177,6 +188,7 @@ mod tests {
             Bound {
                 op: crate::timeline::limits::Op::Greater,
                 value: 0.0,
+                asked: true,
             },
         );
         let found = LostWrite.judge(&expected.clone().log_without(7).evidence());

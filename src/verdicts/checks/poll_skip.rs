@@ -39,7 +39,7 @@ impl MessageCheck for PollSkip {
     fn find(&self, messages: &Messages) -> Found {
         let mut found = Found::none(messages);
         for ((_, partition), members) in messages.deliveries() {
-            let Some(log) = messages.log.partition(partition) else {
+            let Some(log) = messages.log.committed(partition) else {
                 continue;
             };
             for (consumer, deliveries) in members {

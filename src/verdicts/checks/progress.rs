@@ -26,10 +26,14 @@ impl Check for Progress {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        if evidence.fault.is_none() {
+        if evidence.fault.is_none() && !evidence.asked(self) {
             return Finding::skipped("no fault was injected");
         }
-        let Some(window) = evidence.effective_window() else {
+        let window = match &evidence.fault {
+            Some(_) => evidence.effective_window(),
+            None => evidence.window_for(self),
+        };
+        let Some(window) = window else {
             return Finding::new(Status::Unknown, "the fault was not proven, so it had no window");
         };
         let Some(ledgers) = evidence.ledgers() else {

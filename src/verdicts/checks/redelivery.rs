@@ -45,7 +45,7 @@ impl Check for Redelivery {
 }
 
 impl MessageCheck for Redelivery {
-    /// One for each assignment that led to deliveries which the group had had before.
+    /// One for each assignment, still held when the run began or made in it, that led to deliveries which the group had had before.
     fn find(&self, messages: &Messages) -> Found {
         let mut found = Found::none(messages);
         for ((_, partition), members) in messages.deliveries() {
@@ -59,7 +59,7 @@ impl MessageCheck for Redelivery {
                 let before = tenure.offsets.within(&given).count();
                 let again = before + tenure.count.saturating_sub(tenure.offsets.count());
                 given.extend(&tenure.offsets);
-                if again > 0 {
+                if again > 0 && tenure.until >= messages.since {
                     found.add_many(again, || {
                         Anomaly::at(partition)
                             .with("process", member.header.consumer.clone())

@@ -4,6 +4,7 @@ use crate::verdicts::checks::by_count;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Anomaly, Found, Messages};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck};
+use crate::workload::ranges::Ranges;
 
 /// Tells whether each producer's messages are in each partition in the order in which they were sent.
 pub struct Reorder;
@@ -40,8 +41,9 @@ impl MessageCheck for Reorder {
         let mut found = Found::none(messages);
         for pair in messages.pairs() {
             for (part, after) in pair.placed.disorder().late {
-                for sequence in part.sequences().filter(|sequence| !pair.excused(*sequence)) {
-                    found.add(|| {
+                let late: Ranges = std::iter::once(part.sequences()).collect();
+                for range in late.without(&pair.sends.excused).iter() {
+                    found.add_each(range, |sequence| {
                         Anomaly::at(&pair.partition)
                             .with("process", pair.producer)
                             .with("value", messages.value(&pair.partition, pair.producer, sequence))

@@ -31,6 +31,7 @@ const MESSAGES: u64 = 100;
 #[derive(Clone)]
 pub struct Drill {
     target: &'static str,
+    fault: bool,
     limits: Limits,
     proof: bool,
     leaders_move: bool,
@@ -68,6 +69,7 @@ impl Drill {
     pub fn good() -> Self {
         Self {
             target: "kafka2",
+            fault: true,
             limits: Limits::from([
                 ("gap".to_owned(), Bound::at_most(28_000.0)),
                 ("leaders-moved".to_owned(), Bound::at_most(23_000.0)),
@@ -108,6 +110,11 @@ impl Drill {
             target: "zookeeper1",
             ..Self::good()
         }
+    }
+
+    pub fn without_fault(mut self) -> Self {
+        self.fault = false;
+        self
     }
 
     pub fn without_proof(mut self) -> Self {
@@ -284,8 +291,18 @@ impl Drill {
     }
 
     pub fn evidence(self) -> Evidence {
-        let messages = self.ledgers.then(|| Messages::of_run(self.history(), self.summary()));
-        Evidence::new(self.events(), messages).unwrap()
+        let messages = self
+            .ledgers
+            .then(|| Messages::of_run(self.history(), self.summary(), 0));
+        let mut events = self.events();
+        events.retain(|event| {
+            let of_fault = matches!(
+                event.kind,
+                Kind::FaultInjected { .. } | Kind::FaultEffective { .. } | Kind::FaultUndone { .. }
+            );
+            self.fault || !of_fault
+        });
+        Evidence::new(events, messages).unwrap()
     }
 
     fn expected() -> Expectation {
@@ -548,7 +565,7 @@ impl Drill {
             end: self.end,
             ..PartitionLog::default()
         };
-        log.covered.insert_range(read.start as u64..read.end as u64);
+        log.covered.insert_range(self.begin as u64..self.read_to as u64);
         let mut placed = Placements::default();
         for run in messages {
             for sequence in run

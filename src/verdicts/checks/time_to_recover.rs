@@ -27,7 +27,7 @@ impl Check for TimeToRecover {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let Some(window) = evidence.fault_window() else {
+        let Some(window) = evidence.window_for(self) else {
             return Finding::skipped("no fault was injected");
         };
         let Some(ledgers) = evidence.ledgers() else {
@@ -46,7 +46,7 @@ impl Check for TimeToRecover {
             let Some(begun) = trouble.filter(|begun| *begun <= window.to) else {
                 continue;
             };
-            let success = acks.get(&partition).unwrap_or(&none).first_after(begun);
+            let success = acks.get(&partition).unwrap_or(&none).recovered_after(begun);
             let success = success.filter(|success| *success <= window.to);
             let took = success.unwrap_or(window.to) - begun;
             let name = format!("{}/{}", partition.0, partition.1);
@@ -101,6 +101,37 @@ mod tests {
         );
         let late = TimeToRecover.judge(&slow().limit("time-to-recover", Bound::at_most(5_000.0)).evidence());
         assert_eq!(late.status, Status::Failed, "{}", late.summary);
+    }
+
+    #[test]
+    fn without_a_fault_only_those_who_ask_are_answered_and_never_with_a_skip() {
+        use crate::verdicts::judge;
+        let status = |drill: Drill, id: &str| {
+            let verdicts = judge(&drill.without_fault().evidence());
+            verdicts
+                .into_iter()
+                .find(|verdict| verdict.id == id)
+                .map(|verdict| verdict.status)
+        };
+        let asked = |check: &str, limit: f64| {
+            let mut bound = Bound::at_most(limit);
+            bound.asked = true;
+            Drill::good().limit(check, bound)
+        };
+        assert_eq!(status(Drill::good(), "time-to-recover"), Some(Status::Skipped));
+        assert_eq!(
+            status(asked("time-to-recover", 0.0), "time-to-recover"),
+            Some(Status::Passed)
+        );
+        assert_eq!(status(asked("gap", 0.0), "gap"), Some(Status::Passed));
+        assert_eq!(
+            status(asked("leaders-moved", 0.0), "leaders-moved"),
+            Some(Status::Unknown)
+        );
+        assert_eq!(
+            status(asked("isr-restored", 0.0), "isr-restored"),
+            Some(Status::Unknown)
+        );
     }
 
     #[test]

@@ -21,34 +21,38 @@ pub use summary::{LogSummary, PartitionLog, SCHEMA, Summing};
 
 /// Reads these partitions from their beginnings to their ends, as readers with `read_uncommitted` and as those with
 /// `read_committed` get them, each topic by fresh clients of its own. `past` holds each partition's greatest
-/// acknowledged offset: for at most five seconds, the ends are asked for again until they are past it.
+/// acknowledged offset: for at most `patience`, the ends are asked for again until they are past it.
 ///
-/// A partition that was not read to its end within `within` shows so in [`PartitionLog::covered`].
+/// A partition that was not read to its end, each time within `within`, shows so in [`PartitionLog::covered`]; one that
+/// does not tell its offsets is left out.
 ///
 /// # Errors
-/// When a partition does not tell its offsets in time, or the client is refused.
+/// When the client is refused.
 pub async fn read_log(
     source: Source,
     partitions: BTreeSet<TopicPartition>,
     past: BTreeMap<TopicPartition, i64>,
+    patience: Duration,
     within: Duration,
 ) -> anyhow::Result<LogSummary> {
-    tokio::task::spawn_blocking(move || read(&source, &partitions, &past, Instant::now() + within)).await?
+    tokio::task::spawn_blocking(move || read(&source, &partitions, &past, patience, within)).await?
 }
 
 fn read(
     source: &Source,
     partitions: &BTreeSet<TopicPartition>,
     past: &BTreeMap<TopicPartition, i64>,
-    deadline: Instant,
+    patience: Duration,
+    within: Duration,
 ) -> anyhow::Result<LogSummary> {
     let taken = now_ms();
-    let extents = log::extents_past(source, partitions, past, deadline)?;
+    let extents = log::extents(source, partitions, past, patience)?;
     let mut topics: BTreeMap<&str, BTreeMap<i32, Extent>> = BTreeMap::new();
     for ((topic, partition), extent) in &extents {
         topics.entry(topic).or_default().insert(*partition, *extent);
     }
     let of = |isolation| -> anyhow::Result<Vec<PartitionLog>> {
+        let deadline = Instant::now() + within;
         std::thread::scope(|scope| {
             let readers: Vec<_> = topics
                 .iter()
@@ -99,6 +103,6 @@ pub fn read_topic(
     .with_context(|| format!("cannot read the log of {topic}"))?;
     Ok(logs
         .into_iter()
-        .map(|(partition, log)| log.finish(read.get(&partition).copied().unwrap_or_default()))
+        .filter_map(|(partition, log)| Some(log.finish(read.get(&partition)?.begin..read.get(&partition)?.end)))
         .collect())
 }

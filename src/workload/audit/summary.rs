@@ -153,10 +153,11 @@ impl Summing {
         }
     }
 
-    /// The log as it was read up to the offset `read_to`.
-    pub fn finish(mut self, read_to: i64) -> PartitionLog {
+    /// The log as it was read from one offset up to before another.
+    pub fn finish(mut self, read: Range<i64>) -> PartitionLog {
         self.log.offsets.insert_range(self.run);
-        self.log.covered.insert_range(unsigned(self.log.begin..read_to));
+        self.log.begin = self.log.begin.max(read.start);
+        self.log.covered.insert_range(unsigned(read));
         self.log.producers = self.producers.into_iter().collect();
         self.log
     }
@@ -171,7 +172,7 @@ mod tests {
         for (offset, value) in values {
             log.record(*offset, value.as_bytes());
         }
-        log.finish(end)
+        log.finish(0..end)
     }
 
     #[test]
@@ -191,7 +192,7 @@ mod tests {
     fn a_log_that_was_not_read_to_its_end_is_not_whole() {
         let mut log = Summing::new("t", 0, 2, 9);
         log.record(2, b"1:p:0");
-        let log = log.finish(5);
+        let log = log.finish(2..5);
         assert!(!log.is_whole() && log.covers(2..5) && !log.covers(0..3));
     }
 

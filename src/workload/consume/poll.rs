@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::BorrowedMessage;
+use rdkafka::message::{BorrowedMessage, Message as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::kafka::client;
@@ -93,7 +93,7 @@ fn poll(
     let mut latency_written = start;
     let ahead = options.commit == Commit::BeforeProcessing;
     while options.count.is_none_or(|count| delivered < count) && !cancel.is_cancelled() {
-        let batch = fetch(consumer, if ahead { AHEAD } else { 1 })?;
+        let batch = fetch(consumer, context, if ahead { AHEAD } else { 1 })?;
         if ahead && !batch.is_empty() {
             context.commit_ahead(consumer, &batch);
         }
@@ -130,8 +130,13 @@ fn poll(
 ///
 /// # Errors
 /// When the client cannot go on.
-fn fetch(consumer: &BaseConsumer<Context>, most: usize) -> anyhow::Result<Vec<BorrowedMessage<'_>>> {
-    let mut batch = Vec::new();
+fn fetch<'a>(
+    consumer: &'a BaseConsumer<Context>,
+    context: &Context,
+    most: usize,
+) -> anyhow::Result<Vec<BorrowedMessage<'a>>> {
+    let mut batch: Vec<BorrowedMessage<'a>> = Vec::new();
+    let (_, before) = context.totals();
     while batch.len() < most {
         let wait = if batch.is_empty() { POLL } else { Duration::ZERO };
         match consumer.poll(wait) {
@@ -147,6 +152,11 @@ fn fetch(consumer: &BaseConsumer<Context>, most: usize) -> anyhow::Result<Vec<Bo
             // The context has been told already.
             Some(Err(_)) | None => break,
         }
+    }
+    // A rebalance meanwhile may have given to others what was fetched before it.
+    if batch.len() > 1 && context.totals().1 != before {
+        let assigned = consumer.assignment()?;
+        batch.retain(|message| assigned.find_partition(message.topic(), message.partition()).is_some());
     }
     Ok(batch)
 }

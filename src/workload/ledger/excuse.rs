@@ -18,6 +18,7 @@ const REMEMBERED_MS: i64 = 120_000;
 pub(super) struct Excuses {
     // By the time of a line: each partition's first sequence number that was not acknowledged yet.
     settled: VecDeque<(i64, BTreeMap<TopicPartition, u64>)>,
+    forgot: bool,
 }
 
 impl Excuses {
@@ -26,6 +27,8 @@ impl Excuses {
         let begun = line.iter().flat_map(|settled| &settled.troubled).map(|span| span.first);
         if let Some(begun) = begun.min() {
             let before = self.settled.iter().rev().find(|(at, _)| *at < begun);
+            // What was forgotten had been settled even longer ago.
+            let before = before.or_else(|| self.settled.front().filter(|_| self.forgot));
             for (partition, sends) in partitions.iter_mut() {
                 let first = before.and_then(|(_, settled)| settled.get(partition)).copied();
                 sends.excused.insert_range(first.unwrap_or(0)..sends.reserved);
@@ -42,8 +45,13 @@ impl Excuses {
             .iter()
             .map(|(partition, sends)| (partition.clone(), next(sends)));
         self.settled.push_back((at, settled.collect()));
-        while self.settled.front().is_some_and(|(then, _)| at - then > REMEMBERED_MS) {
+        while self
+            .settled
+            .front()
+            .is_some_and(|(then, _)| at.saturating_sub(*then) > REMEMBERED_MS)
+        {
             self.settled.pop_front();
+            self.forgot = true;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reading ledgers, line by line.
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use anyhow::{Context as _, bail};
 
@@ -20,6 +20,9 @@ const TIDE_MS: i64 = 1_000;
 /// How many tides there are at most of a producer and partition. When there are as many, each two become one, so that old
 /// ones are the coarser the older they are, and the latest are as they were told.
 const TIDES: usize = 2_048;
+
+/// Longest line in bytes: a quarter of a second of a producer that is flat out takes a tenth of it.
+const LONGEST_LINE: u64 = 16 << 20;
 
 /// Which part of the ledgers' time is judged. Times are milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +98,10 @@ impl History {
         let mut bytes = Vec::new();
         for number in 1.. {
             bytes.clear();
-            file.read_until(b'\n', &mut bytes)?;
+            let length = (&mut file).take(LONGEST_LINE + 1).read_until(b'\n', &mut bytes)?;
+            if length as u64 > LONGEST_LINE {
+                bail!("line {number} is longer than {LONGEST_LINE} bytes");
+            }
             if bytes.last() != Some(&b'\n') {
                 break;
             }

@@ -109,7 +109,8 @@ impl Book {
         slot.advance(sequence);
     }
 
-    /// Settles every send below `sent` that has no fate yet as unknown: its client is gone and will not tell.
+    /// Settles every send below `sent` that has no fate yet as unknown: its client is gone and will not tell. When each of
+    /// them began is not known but for that all before the horizon are settled.
     pub fn abandon(&mut self, sent: &[u64], now: i64) {
         for (slot, sent) in sent.iter().enumerate() {
             let Some(page) = self.slots.get(slot) else { continue };
@@ -117,7 +118,7 @@ impl Book {
             open.insert_range(page.frontier..*sent);
             for range in open.without(&page.ahead).iter() {
                 for sequence in range {
-                    self.settle(slot, sequence, Fate::Unknown, now, now);
+                    self.settle(slot, sequence, Fate::Unknown, now, self.horizon.min(now));
                 }
             }
         }
