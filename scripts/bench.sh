@@ -27,12 +27,15 @@ built() { # NAME OPTION...
 finish() {
     local code=$?
     trap '' INT TERM
+    # It would wait for brokers that never come.
+    [ -z "$producer" ] || kill "$producer" 2>/dev/null || true
     "$khd" down "${lab[@]}" >&2 || code=$?
     exit $code
 }
 
 # A lab without a workload of its own, and a topic that khd filled.
 lab_with_topic() { # TOPIC
+    producer=
     trap finish EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
@@ -40,9 +43,11 @@ lab_with_topic() { # TOPIC
     rm -rf "$out/ledger"
     "$khd" produce --brokers "$brokers" --topics "$1" --partitions $partitions --replication-factor 3 \
         --min-insync-replicas 2 --delay 0 --size $size --count $messages --ledger "$out/ledger" >&2 &
+    producer=$!
     "$khd" up "${lab[@]}" --set producer.replicas=0 --set consumer.replicas=0 \
         --set "topics.names=[$1]" --set topics.partitions=$partitions >&2
-    wait $!
+    wait "$producer"
+    producer=
 }
 
 # Runs both commands in turn and prints a JSON line for each run.
@@ -69,6 +74,9 @@ machine() {
         --arg others "$(docker ps -q | wc -l)" '$ARGS.named'
 }
 
+# In jq: what `machine` printed, in words.
+about='def about: "\(.date), on \(.cores) cores (\(.cpu), \(.memory_kib / 1048576 | round) GiB, \(.system), kernel \(.kernel)), with \(.khd), \(.kcat), \(.engine); load before: \(.load); containers of others: \(.others)";'
+
 # Shows stdin, and puts it between two markers of docs/benchmarks.md.
 into_docs() { # MARKER
     local text
@@ -88,9 +96,14 @@ time_kcat() { read_by_kcat >/dev/null; }
 time_audit() { "$audit" --brokers "$brokers" --topic bench; }
 
 bench_memory() {
+    local machine
     audit=$(built audit --bench audit)
+    machine=$(machine)
     say "made-up logs, for some minutes"
-    "$audit" --json "$out/memory.json" | into_docs audit-memory
+    {
+        jq -r "$about"'about + ".", ""' <<<"$machine"
+        "$audit" --json "$out/memory.json"
+    } | into_docs audit-memory
 }
 
 bench_audit() {
@@ -112,10 +125,10 @@ bench_audit() {
         {machine: $machine, messages: $messages, size: $size, partitions: $partitions,
          kcat: side("kcat"), audit: side("audit"), audit_peak_mib: $peak} | .ratio = .audit.median / .kcat.median
     ' "$out/audit.jsonl" >"$out/audit.json"
-    jq -r '
+    jq -r "$about"'
         def thousands: . / 1000 | round | tostring;
         def row(name): "| \(name) | \(.median | thousands) | \(.least | thousands) – \(.most | thousands) |";
-        "\(.messages / 1e6) million messages of \(.size) bytes in \(.partitions) partitions, \(.machine.date), on \(.machine.cores) cores (\(.machine.cpu), \(.machine.memory_kib / 1048576 | round) GiB, \(.machine.system), kernel \(.machine.kernel)); \(.machine.khd), \(.machine.kcat), \(.machine.engine). Load before: \(.machine.load); containers of others: \(.machine.others).",
+        "\(.messages / 1e6) million messages of \(.size) bytes in \(.partitions) partitions, \(.machine | about).",
         "", "| side | thousand messages a second, median | spread |", "|---|---|---|",
         (.kcat | row("kcat")), (.audit | row("audit")), "",
         "Ratio: **\(.ratio * 100 | round / 100)** (≥ 0.8 is asked for). The audit held \(.audit_peak_mib | round) MiB at most."
