@@ -3,7 +3,8 @@
 # docs/benchmarks.md. Fails when something cannot be measured, never for a time.
 #
 #   scripts/bench.sh [NAME...]    all of them, or those named:
-#     audit    reading a topic as an audit does, against kcat; memory of audits of 1, 10 and 100 million messages
+#     memory   memory of audits of 1, 10 and 100 million made-up messages; needs no lab
+#     audit    reading a topic as an audit does, against kcat
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -26,12 +27,15 @@ built() { # NAME OPTION...
 finish() {
     local code=$?
     trap '' INT TERM
+    # It would wait for brokers that never come.
+    [ -z "$producer" ] || kill "$producer" 2>/dev/null || true
     "$khd" down "${lab[@]}" >&2 || code=$?
     exit $code
 }
 
 # A lab without a workload of its own, and a topic that khd filled.
 lab_with_topic() { # TOPIC
+    producer=
     trap finish EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
@@ -39,21 +43,23 @@ lab_with_topic() { # TOPIC
     rm -rf "$out/ledger"
     "$khd" produce --brokers "$brokers" --topics "$1" --partitions $partitions --replication-factor 3 \
         --min-insync-replicas 2 --delay 0 --size $size --count $messages --ledger "$out/ledger" >&2 &
+    producer=$!
     "$khd" up "${lab[@]}" --set producer.replicas=0 --set consumer.replicas=0 \
         --set "topics.names=[$1]" --set topics.partitions=$partitions >&2
-    wait $!
+    wait "$producer"
+    producer=
 }
 
 # Runs both commands in turn and prints a JSON line for each run.
 in_turn() { # NAME COMMAND NAME COMMAND
-    local round begin
+    local round side begun
     for round in $(seq $rounds); do
         for side in 1 3; do
             say "round $round of $rounds: ${!side}"
-            begin=$EPOCHREALTIME
+            begun=$EPOCHREALTIME
             "${@:side+1:1}" >"$out/last"
-            jq -nc --arg side "${!side}" --argjson begin "$begin" --argjson end "$EPOCHREALTIME" \
-                '{side: $side, seconds: ($end - $begin)}'
+            jq -nc --arg side "${!side}" --argjson begun "$begun" --argjson ended "$EPOCHREALTIME" \
+                '{side: $side, seconds: ($ended - $begun)}'
         done
     done
 }
@@ -68,10 +74,14 @@ machine() {
         --arg others "$(docker ps -q | wc -l)" '$ARGS.named'
 }
 
-# Puts stdin between two markers of docs/benchmarks.md.
+# In jq: what `machine` printed, in words.
+about='def about: "\(.date), on \(.cores) cores (\(.cpu), \(.memory_kib / 1048576 | round) GiB, \(.system), kernel \(.kernel)), with \(.khd), \(.kcat), \(.engine); load before: \(.load); containers of others: \(.others)";'
+
+# Shows stdin, and puts it between two markers of docs/benchmarks.md.
 into_docs() { # MARKER
     local text
     text=$(cat)
+    printf '%s\n' "$text"
     TEXT=$text awk -v marker="$1" '
         $0 == "<!-- end of " marker " -->" { inside = 0 }
         !inside
@@ -80,21 +90,31 @@ into_docs() { # MARKER
     cat "$out/benchmarks.md" >docs/benchmarks.md
 }
 
+# Not into a file: writing that would be what is measured.
 read_by_kcat() { kcat -C -q -e -o beginning -b "$brokers" -t bench; }
-read_by_audit() { "$audit" --brokers "$brokers" --topic bench; }
+time_kcat() { read_by_kcat >/dev/null; }
+time_audit() { "$audit" --brokers "$brokers" --topic bench; }
+
+bench_memory() {
+    local machine
+    audit=$(built audit --bench audit)
+    machine=$(machine)
+    say "made-up logs, for some minutes"
+    {
+        jq -r "$about"'about + ".", ""' <<<"$machine"
+        "$audit" --json "$out/memory.json"
+    } | into_docs audit-memory
+}
 
 bench_audit() {
     local machine count
     audit=$(built audit --bench audit)
     machine=$(machine)
-    say "made-up logs"
-    "$audit" --json "$out/memory.json" | tee /dev/stderr | into_docs audit-memory
-
     say "a topic of $messages messages"
     lab_with_topic bench
     count=$(read_by_kcat | wc -l)
     [ "$count" -eq $messages ] || { say "kcat reads $count messages, not $messages"; return 1; }
-    in_turn kcat read_by_kcat audit read_by_audit >"$out/audit.jsonl"
+    in_turn kcat time_kcat audit time_audit >"$out/audit.jsonl"
     # The audit was last: what it read is what it tells.
     jq -e --argjson messages $messages '.records == $messages and .foreign == 0' "$out/last" >/dev/null ||
         { say "the audit did not read $messages messages: $(cat "$out/last")"; return 1; }
@@ -105,21 +125,21 @@ bench_audit() {
         {machine: $machine, messages: $messages, size: $size, partitions: $partitions,
          kcat: side("kcat"), audit: side("audit"), audit_peak_mib: $peak} | .ratio = .audit.median / .kcat.median
     ' "$out/audit.jsonl" >"$out/audit.json"
-    jq -r '
+    jq -r "$about"'
         def thousands: . / 1000 | round | tostring;
         def row(name): "| \(name) | \(.median | thousands) | \(.least | thousands) – \(.most | thousands) |";
-        "\(.messages / 1e6) million messages of \(.size) bytes in \(.partitions) partitions, \(.machine.date), on \(.machine.cores) cores (\(.machine.cpu), \(.machine.memory_kib / 1048576 | round) GiB, \(.machine.system), kernel \(.machine.kernel)); \(.machine.khd), \(.machine.kcat), \(.machine.engine). Load before: \(.machine.load); containers of others: \(.machine.others).",
+        "\(.messages / 1e6) million messages of \(.size) bytes in \(.partitions) partitions, \(.machine | about).",
         "", "| side | thousand messages a second, median | spread |", "|---|---|---|",
         (.kcat | row("kcat")), (.audit | row("audit")), "",
         "Ratio: **\(.ratio * 100 | round / 100)** (≥ 0.8 is asked for). The audit held \(.audit_peak_mib | round) MiB at most."
-    ' "$out/audit.json" | tee /dev/stderr | into_docs audit-reading
+    ' "$out/audit.json" | into_docs audit-reading
 }
 
 main() {
     local names=("$@") name
-    [ $# -gt 0 ] || names=(audit)
+    [ $# -gt 0 ] || names=(memory audit)
     for name in "${names[@]}"; do
-        declare -F "bench_$name" >/dev/null || { say "there is no benchmark $name: audit"; exit 2; }
+        declare -F "bench_$name" >/dev/null || { say "there is no benchmark $name; there are: memory audit"; exit 2; }
     done
     bash scripts/setup.sh
     mkdir -p "$out"
@@ -127,4 +147,4 @@ main() {
     for name in "${names[@]}"; do "bench_$name"; done
 }
 
-main "$@" && exit
+main "$@"
