@@ -117,6 +117,12 @@ fn choose(wanted: &str, runs: &Path) -> anyhow::Result<Chosen> {
             Expected::usage(format!("there is no run in {} that can be read", runs.display()))
                 .hint("khd fail and khd verify record one")
         })?;
+        for newer in list.iter().take_while(|run| run.run != latest.run) {
+            tell!(
+                "{}: a newer run, of a version of khd that this one cannot read",
+                newer.run
+            );
+        }
         return Ok(Chosen::Folder(RunFolder::open(&latest.path)?));
     }
     let path = Path::new(wanted);

@@ -54,7 +54,7 @@ pub fn render(report: &Report, lanes: &Lanes) -> anyhow::Result<String> {
         status => Value::from(Serde(Mark::of(report.status))),
         sentence => report.sentence.as_str(),
         tally => words::tally(&report.verdicts),
-        facts => Value::from(Serde(words::facts(&report.verdicts, lanes))),
+        facts => Value::from(Serde(words::facts(report, lanes))),
         verdicts => Value::from(Serde(&verdicts)),
         pauses => lanes.pauses.as_ref().map(|pauses| context! {
             from => words::moment(pauses.from_ms),
@@ -133,12 +133,20 @@ struct Row<'a> {
 
 impl<'a> Row<'a> {
     fn of(verdict: &'a Explained) -> Self {
+        let limit = verdict.limit();
         Self {
             mark: Mark::of(verdict.status),
             id: &verdict.id,
             meaning: verdict.meaning,
-            summary: &verdict.summary,
-            limit: verdict.limit(),
+            // The limit has a column of its own.
+            summary: match &limit {
+                Some(limit) => verdict
+                    .summary
+                    .strip_suffix(&format!(" (limit {limit})"))
+                    .unwrap_or(&verdict.summary),
+                None => &verdict.summary,
+            },
+            limit,
             measured: words::measured(&verdict.measured),
         }
     }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::report::Explained;
 use crate::report::lanes::{Lanes, WorstPause};
+use crate::report::{Explained, Report};
 use crate::verdicts::Status;
 
 /// Objects with more entries than this are told in one line.
@@ -20,7 +20,8 @@ pub(super) struct Fact {
 }
 
 /// The figures at the head of the page. What was not measured is left out.
-pub(super) fn facts(verdicts: &[Explained], lanes: &Lanes) -> Vec<Fact> {
+pub(super) fn facts(report: &Report, lanes: &Lanes) -> Vec<Fact> {
+    let verdicts = &report.verdicts;
     let measured = |id: &str| verdicts.iter().find(|v| v.id == id).map(|v| &v.measured);
     let failed = |id: &str| verdicts.iter().any(|v| v.id == id && v.status == Status::Failed);
     let mut facts = Vec::new();
@@ -65,12 +66,14 @@ pub(super) fn facts(verdicts: &[Explained], lanes: &Lanes) -> Vec<Fact> {
     }
     let recovered =
         measured("time-to-recover").and_then(|measured| measured.get("value")?.as_f64().map(|ms| ms as u64));
-    add(
-        "Time to recover",
-        recovered.map(duration),
-        "from the first failed write to the next success".into(),
-        failed("time-to-recover"),
-    );
+    let (recovered, note) = match recovered {
+        Some(0) => (Some("none needed".into()), "no write failed, or went unanswered".into()),
+        recovered => (
+            recovered.map(duration),
+            "from the first failed write to the next success".into(),
+        ),
+    };
+    add("Time to recover", recovered, note, failed("time-to-recover"));
     let available = measured("availability").and_then(|measured| measured.get("value")?.as_f64());
     add(
         "Availability",
@@ -78,6 +81,19 @@ pub(super) fn facts(verdicts: &[Explained], lanes: &Lanes) -> Vec<Fact> {
         "of writes, mean over partitions".into(),
         failed("availability"),
     );
+    if let Some(took) = report
+        .latency
+        .as_ref()
+        .and_then(|latency| latency.acknowledgement.as_ref())
+    {
+        let note = format!("99 of 100 within {}", duration(took.overall.p99_ms as u64));
+        add(
+            "Usual time to confirm",
+            Some(format!("{:.1} ms", took.overall.p50_ms)),
+            note,
+            false,
+        );
+    }
     for fault in lanes.faults.iter().take(1) {
         let lasted = fault.undone_ms.unwrap_or(lanes.duration_ms) - fault.injected_ms;
         let left = if fault.undone_ms.is_none() {

@@ -53,6 +53,7 @@ pub struct Drill {
     failed: Option<u64>,
     reserved: u64,
     offsets_go_back: bool,
+    clock_is_set_back: bool,
     // Of partition 0: its messages in the log in the order of their offsets, and which offsets were read.
     log: Vec<Placed>,
     begin: i64,
@@ -93,6 +94,7 @@ impl Drill {
             failed: None,
             reserved: MESSAGES,
             offsets_go_back: false,
+            clock_is_set_back: false,
             log: vec![(0, MESSAGES, 0).into()],
             begin: 0,
             end: MESSAGES as i64,
@@ -199,6 +201,11 @@ impl Drill {
 
     pub fn offsets_go_back(mut self) -> Self {
         self.offsets_go_back = true;
+        self
+    }
+
+    pub fn clock_is_set_back(mut self) -> Self {
+        self.clock_is_set_back = true;
         self
     }
 
@@ -459,6 +466,11 @@ impl Drill {
                 sends.acked.remove_range(failed..failed + 1);
                 sends.failed.insert(failed);
                 sends.placed = Placements::default();
+            }
+            if self.clock_is_set_back {
+                sends
+                    .tides
+                    .extend([tide(34_900, 35_000, 100, 149), tide(30_000, 30_500, 150, 199)]);
             }
             if self.offsets_go_back {
                 sends.tides.push(tide(5_000, 6_000, 50, 50));
