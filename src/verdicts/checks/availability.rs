@@ -1,6 +1,12 @@
 //! availability: the share of sends that succeeded while a fault made itself felt.
 
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::timeline::event::TopicPartition;
 use crate::timeline::limits::Bound;
+use crate::verdicts::checks::{by_leader, name, named};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure, Status};
 use crate::workload::spans::Activity;
@@ -39,38 +45,54 @@ impl Check for Availability {
             return Finding::skipped("the lab has no producers");
         }
         let (acks, troubled, none) = (ledgers.acks(), ledgers.troubled(), Activity::default());
-        let mut worst: Option<(String, f64)> = None;
-        let (mut sum, mut count, mut settled, mut failed) = (0.0, 0u32, 0, 0);
+        // Acknowledged sends and the others, by partition.
+        let mut partitions: BTreeMap<TopicPartition, (u64, u64)> = BTreeMap::new();
         for partition in evidence.expected.partitions() {
             let ok = acks.get(&partition).unwrap_or(&none).count_within(window);
             // Whoever waits for an answer in vain does not care whether the message was written.
             let bad = troubled.get(&partition).unwrap_or(&none).count_within(window);
-            let share = if ok == 0 { 0.0 } else { ok as f64 / (ok + bad) as f64 };
-            (sum, count) = (sum + share, count + 1);
-            (settled, failed) = (settled + ok + bad, failed + bad);
-            if worst.as_ref().is_none_or(|(_, least)| share < *least) {
-                worst = Some((format!("{}/{}", partition.0, partition.1), share));
-            }
+            partitions.insert(partition, (ok, bad));
         }
-        if settled == 0 {
+        let (ok, failed) = partitions.values().fold((0, 0), |all, each| add(all, *each));
+        if ok + failed == 0 {
             return Finding::new(Status::NoData, "no send was settled in the fault's window");
         }
-        let share = sum / f64::from(count.max(1));
-        let (partition, least) = worst.unwrap_or_default();
+        let shares: BTreeMap<TopicPartition, f64> = partitions
+            .iter()
+            .map(|(partition, counts)| (partition.clone(), share(*counts)))
+            .collect();
+        let mean = shares.values().sum::<f64>() / shares.len() as f64;
+        let worst = shares.iter().min_by(|(_, a), (_, b)| a.total_cmp(b));
+        let (partition, least) = worst.map_or_else(Default::default, |(partition, least)| (name(partition), *least));
+        let by_leader: BTreeMap<String, f64> = by_leader(evidence, &partitions, add)
+            .into_iter()
+            .map(|(broker, counts)| (broker, share(counts)))
+            .collect();
         let told = |share: f64| Measure::Share.told(share);
         let summary = match failed {
             0 if least == 1.0 => "every send was acknowledged".to_owned(),
             _ => format!(
                 "{} of sends were acknowledged, {} on {partition}",
-                told(share),
+                told(mean),
                 told(least)
             ),
         };
-        Finding::measured(self, evidence, Some(Bound::at_least(LEAST)), share, summary)
+        Finding::measured(self, evidence, Some(Bound::at_least(LEAST)), mean, summary)
             .with("failed_or_unknown", failed)
             .with("worst", least)
             .with("partition", partition)
+            .with("partitions", json!(named(&shares)))
+            .with("by_leader", json!(by_leader))
     }
+}
+
+fn add(one: (u64, u64), other: (u64, u64)) -> (u64, u64) {
+    (one.0 + other.0, one.1 + other.1)
+}
+
+/// The share of acknowledged sends; none, where there were no sends.
+fn share((ok, failed): (u64, u64)) -> f64 {
+    if ok == 0 { 0.0 } else { ok as f64 / (ok + failed) as f64 }
 }
 
 #[cfg(test)]
@@ -90,6 +112,7 @@ mod tests {
         let failing = Availability.judge(&Drill::good().sends_fail_at(3_000).evidence());
         assert_eq!(failing.status, Status::Failed, "{}", failing.summary);
         assert!(failing.measured["value"].as_f64().unwrap() > 0.9);
+        assert!(failing.measured["by_leader"]["kafka2"].as_f64().unwrap() < 0.99);
         let idle = Availability.judge(&Drill::good().partition_without_sends().evidence());
         assert_eq!(
             (idle.status, &idle.measured["value"]),

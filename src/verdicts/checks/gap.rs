@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::timeline::event::TopicPartition;
-use crate::verdicts::checks::readable;
+use crate::verdicts::checks::{by_leader, name, named, readable};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure, Status};
 use crate::workload::ledger::history::overall;
@@ -57,7 +57,7 @@ impl Check for LongestGap {
             let (partition, length) = gaps
                 .iter()
                 .max_by_key(|(_, length)| **length)
-                .map_or(("none", 0), |(p, l)| (p, *l));
+                .map_or(("none".to_owned(), 0), |(partition, length)| (name(partition), *length));
             let everywhere = length_of(&overall(&partitions), window);
             worst = worst.max(length);
             words.push(format!(
@@ -68,8 +68,8 @@ impl Check for LongestGap {
             measured.insert(
                 kind.into(),
                 json!({
-                    "longest_ms": length, "partition": partition, "overall_ms": everywhere, "partitions_ms": gaps,
-                    "by_leader_ms": by_leader(evidence, &gaps),
+                    "longest_ms": length, "partition": partition, "overall_ms": everywhere, "partitions_ms": named(&gaps),
+                    "by_leader_ms": by_leader(evidence, &gaps, u64::max),
                 }),
             );
         }
@@ -80,30 +80,20 @@ impl Check for LongestGap {
 }
 
 /// The longest gap of every partition, in milliseconds; a partition without any success has one as long as the window.
-fn gaps(evidence: &Evidence, activities: &BTreeMap<TopicPartition, Activity>, window: Window) -> BTreeMap<String, u64> {
+fn gaps(
+    evidence: &Evidence,
+    activities: &BTreeMap<TopicPartition, Activity>,
+    window: Window,
+) -> BTreeMap<TopicPartition, u64> {
     let none = Activity::default();
     let partitions = evidence.expected.partitions();
     partitions
         .map(|partition| {
             let activity = activities.get(&partition).unwrap_or(&none);
-            (format!("{}/{}", partition.0, partition.1), length_of(activity, window))
+            let length = length_of(activity, window);
+            (partition, length)
         })
         .collect()
-}
-
-/// The longest gap of the partitions that each broker led when the fault was injected.
-fn by_leader(evidence: &Evidence, gaps: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
-    let mut longest = BTreeMap::new();
-    for partition in evidence.expected.partitions() {
-        let leader = evidence.before.told(&partition).map_or(-1, |fact| fact.leader);
-        let gap = gaps
-            .get(&format!("{}/{}", partition.0, partition.1))
-            .copied()
-            .unwrap_or(0);
-        let held = longest.entry(evidence.expected.broker_service(leader)).or_insert(gap);
-        *held = gap.max(*held);
-    }
-    longest
 }
 
 /// Gaps that are too short to be recorded count as 0.

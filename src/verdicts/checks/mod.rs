@@ -27,6 +27,9 @@ pub(crate) mod testing;
 mod time_to_recover;
 mod unseen;
 
+use std::collections::BTreeMap;
+
+use crate::timeline::event::TopicPartition;
 use crate::timeline::limits::Bound;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, MessageCheck, Status};
@@ -86,6 +89,39 @@ fn readable(ms: u64) -> String {
     } else {
         format!("{:.1} s", ms as f64 / 1000.0)
     }
+}
+
+/// A partition's name for people: `topic/partition`.
+fn name((topic, partition): &TopicPartition) -> String {
+    format!("{topic}/{partition}")
+}
+
+/// What was measured of partitions, under their names.
+fn named<T: Copy>(partitions: &BTreeMap<TopicPartition, T>) -> BTreeMap<String, T> {
+    partitions
+        .iter()
+        .map(|(partition, value)| (name(partition), *value))
+        .collect()
+}
+
+/// What was measured of partitions, by the broker that led them when the fault was injected; `merge` makes one value of
+/// several.
+fn by_leader<T: Copy>(
+    evidence: &Evidence,
+    partitions: &BTreeMap<TopicPartition, T>,
+    merge: impl Fn(T, T) -> T,
+) -> BTreeMap<String, T> {
+    let mut merged: BTreeMap<String, T> = BTreeMap::new();
+    for (partition, value) in partitions {
+        let leader = evidence.before.told(partition).map_or(-1, |fact| fact.leader);
+        let broker = match leader {
+            ..0 => "none".to_owned(),
+            leader => evidence.expected.broker_service(leader),
+        };
+        let held = merged.entry(broker).or_insert(*value);
+        *held = merge(*held, *value);
+    }
+    merged
 }
 
 /// Judges messages by how many anomalies there are: none, unless the run expects others.

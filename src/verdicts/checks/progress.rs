@@ -1,9 +1,15 @@
 //! progress: the workload went on while the fault was in place.
 
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::timeline::event::TopicPartition;
 use crate::timeline::limits::Bound;
+use crate::verdicts::checks::{by_leader, name, named};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure, Status};
-use crate::workload::ledger::history::overall;
+use crate::workload::spans::Activity;
 
 /// Producers were acknowledged and members delivered while the fault was in place.
 pub struct Progress;
@@ -43,8 +49,17 @@ impl Check for Progress {
         if workload.producers == 0 {
             return Finding::skipped("the lab has no producers");
         }
-        let acknowledged = overall(&ledgers.acks()).count_within(window);
-        let delivered = overall(&ledgers.deliveries()).count_within(window);
+        let (acks, deliveries, none) = (ledgers.acks(), ledgers.deliveries(), Activity::default());
+        let within = |activities: &BTreeMap<TopicPartition, Activity>, partition: &TopicPartition| {
+            activities.get(partition).unwrap_or(&none).count_within(window)
+        };
+        let of = |partition: TopicPartition| {
+            let counts = (within(&acks, &partition), within(&deliveries, &partition));
+            (partition, counts)
+        };
+        let partitions: BTreeMap<TopicPartition, (u64, u64)> = evidence.expected.partitions().map(of).collect();
+        let add = |one: (u64, u64), other: (u64, u64)| (one.0 + other.0, one.1 + other.1);
+        let (acknowledged, delivered) = partitions.values().fold((0, 0), |all, each| add(all, *each));
         let fewer = if workload.consumers > 0 {
             acknowledged.min(delivered)
         } else {
@@ -56,7 +71,14 @@ impl Check for Progress {
         if finding.status == Status::Failed {
             finding.status = Status::Hung;
         }
-        finding.with("acknowledged", acknowledged).with("delivered", delivered)
+        let least = partitions.iter().min_by_key(|(_, counts)| **counts);
+        // As acknowledged and delivered.
+        finding
+            .with("acknowledged", acknowledged)
+            .with("delivered", delivered)
+            .with("partitions", json!(named(&partitions)))
+            .with("by_leader", json!(by_leader(evidence, &partitions, add)))
+            .with("partition", least.map(|(partition, _)| name(partition)))
     }
 }
 

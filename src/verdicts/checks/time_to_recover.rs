@@ -1,7 +1,11 @@
 //! time-to-recover: from the first send that got no acknowledgement to the first that did again.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
+use crate::timeline::event::TopicPartition;
+use crate::verdicts::checks::{by_leader, name};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure, Status};
 use crate::workload::spans::Activity;
@@ -38,6 +42,7 @@ impl Check for TimeToRecover {
         }
         let (acks, troubled, none) = (ledgers.acks(), ledgers.troubled(), Activity::default());
         let mut partitions = serde_json::Map::new();
+        let mut longest: BTreeMap<TopicPartition, i64> = BTreeMap::new();
         let mut worst: Option<(String, i64, bool)> = None;
         for partition in evidence.expected.partitions() {
             let trouble = troubled
@@ -49,8 +54,9 @@ impl Check for TimeToRecover {
             let success = acks.get(&partition).unwrap_or(&none).recovered_after(begun);
             let success = success.filter(|success| *success <= window.to);
             let took = success.unwrap_or(window.to) - begun;
-            let name = format!("{}/{}", partition.0, partition.1);
+            let name = name(&partition);
             partitions.insert(name.clone(), json!({"recovered": success.is_some(), "took_ms": took}));
+            longest.insert(partition, took);
             let worse = worst
                 .as_ref()
                 .is_none_or(|(_, longest, recovered)| (success.is_none(), took) > (!recovered, *longest));
@@ -73,7 +79,9 @@ impl Check for TimeToRecover {
                 .with("value", *took as f64)
             }
         };
-        finding.with("partitions", partitions)
+        finding
+            .with("partitions", partitions)
+            .with("by_leader_ms", json!(by_leader(evidence, &longest, i64::max)))
     }
 }
 
