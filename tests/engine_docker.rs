@@ -9,7 +9,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
@@ -338,35 +338,34 @@ fn pause(container: &str) {
     assert!(paused.status.success(), "{paused:?}");
 }
 
+/// Texts of the files of a project's volume `data`.
+async fn copied(docker: &Docker, project: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, String>> {
+    let folder = tempfile::tempdir()?;
+    let paths = docker.copy_volume(project, "data", image, folder.path()).await?;
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(folder.path().join(&path))?;
+        Ok((path, text))
+    };
+    paths.into_iter().map(read).collect()
+}
+
 #[tokio::test]
 async fn a_volume_is_read_whether_its_container_runs_has_ended_or_never_ran() {
     let Some(mut lab) = Lab::new("volume", 112).await else {
         return;
     };
     let project = lab.file.name.clone();
-    let missing = lab.docker.read_volume(&project, "data", IMAGE).await.unwrap_err();
+    let missing = copied(&lab.docker, &project, IMAGE).await.unwrap_err();
     assert!(missing.to_string().contains("no such volume"), "{missing}");
     assert_eq!(lab.project().await, Project::default(), "reading makes nothing");
 
     lab.docker.create_volume(&project, "data").await.unwrap();
-    assert!(
-        lab.docker
-            .read_volume(&project, "data", IMAGE)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(copied(&lab.docker, &project, IMAGE).await.unwrap().is_empty());
     let script = "mkdir -p /data/sub; echo one > /data/a; echo two > /data/sub/b; echo done";
     assert_eq!(lab.output("server", script).await, "done");
-    let read = lab.docker.read_volume(&project, "data", IMAGE).await.unwrap();
-    let read: Vec<_> = read
-        .iter()
-        .map(|(path, content)| (path.as_path(), &content[..]))
-        .collect();
-    assert_eq!(
-        read,
-        [(Path::new("a"), &b"one\n"[..]), (Path::new("sub/b"), &b"two\n"[..])]
-    );
+    let read = copied(&lab.docker, &project, IMAGE).await.unwrap();
+    let text = |path: &str, text: &str| (PathBuf::from(path), text.to_owned());
+    assert_eq!(read, BTreeMap::from([text("a", "one\n"), text("sub/b", "two\n")]));
 
     lab.file.services["server"].command = shell("echo three > /data/a; echo ready; sleep 600");
     lab.up().await;
@@ -379,7 +378,7 @@ async fn a_volume_is_read_whether_its_container_runs_has_ended_or_never_ran() {
         .await
         .unwrap();
     assert_eq!(first.unwrap().unwrap().text, "ready");
-    let read = lab.docker.read_volume(&project, "data", IMAGE).await.unwrap();
+    let read = copied(&lab.docker, &project, IMAGE).await.unwrap();
     assert_eq!(read[Path::new("a")], "three\n");
     assert_eq!(lab.project().await.helpers, Vec::<String>::new(), "the helper is gone");
     lab.down(false).await;
@@ -463,9 +462,7 @@ async fn a_root_file_system_is_imported_as_an_image_and_its_volume_can_be_read_t
 
     // An image without a shell, a command or even a folder, as khd's own is.
     assert_eq!(lab.output("server", "echo one > /data/a; echo done").await, "done");
-    let read = lab
-        .docker
-        .read_volume(&lab.file.name, "data", "khdtest/engine-import:1")
+    let read = copied(&lab.docker, &lab.file.name, "khdtest/engine-import:1")
         .await
         .unwrap();
     assert_eq!(read[Path::new("a")], "one\n");

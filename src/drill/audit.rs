@@ -5,11 +5,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -65,14 +63,11 @@ async fn gather(stage: &Stage) -> anyhow::Result<()> {
         summary = read_log(from, partitions, before.last_offsets(), patience(&before), READ_WITHIN) => summary?,
         () = stage.cancel.cancelled() => return Ok(()),
     };
-    stage.run.write_json(stage.run.log_summary(), &summary)?;
-    drop(summary);
 
-    // Read after the log, so that nothing in the log was reserved later than the ledgers tell.
-    for (path, content) in ledger_files(stage).await? {
-        let name = path.file_name().unwrap_or_default();
-        stage.run.write(stage.run.ledgers().join(name), &content)?;
-    }
+    // Read after the log, so that nothing in the log was reserved later than the ledgers tell; and kept before it, so that
+    // a log in the run's folder always has its ledgers beside it.
+    copy_ledgers(stage).await?;
+    stage.run.write_json(stage.run.log_summary(), &summary)?;
     if tokio::time::timeout(LOGS_WITHIN, keep_logs(stage)).await.is_err() {
         let message = "not all that the containers printed could be kept in time".to_owned();
         stage.timeline.emit("khd", Kind::Warning { message });
@@ -89,7 +84,7 @@ fn patience(ledgers: &Ledgers) -> Duration {
 async fn settled(stage: &Stage, cut: Timestamp) -> anyhow::Result<Ledgers> {
     let deadline = Instant::now() + SETTLED_WITHIN;
     loop {
-        let ledgers = parse(ledger_files(stage).await?, cut)?;
+        let ledgers = look(stage, cut).await?;
         let now = Timestamp::now().as_millisecond();
         let behind: Vec<&str> = ledgers
             .behind(cut.as_millisecond())
@@ -111,25 +106,26 @@ async fn settled(stage: &Stage, cut: Timestamp) -> anyhow::Result<Ledgers> {
     }
 }
 
-async fn ledger_files(stage: &Stage) -> anyhow::Result<Vec<(PathBuf, Bytes)>> {
-    let files = stage
+/// Copies the ledgers, as they are now, into the run's folder.
+async fn copy_ledgers(stage: &Stage) -> anyhow::Result<()> {
+    let folder = stage.run.ledgers();
+    let copied = stage
         .engine
-        .read_volume(&stage.project, LEDGERS, &stage.ledger_image)
+        .copy_volume(&stage.project, LEDGERS, &stage.ledger_image, &folder)
         .await;
-    let files = files.context("cannot collect the ledgers")?;
-    Ok(files.into_iter().collect())
+    copied.context("cannot collect the ledgers")?;
+    Ok(())
 }
 
-/// Reads ledgers to see how far they are; when something happened before the cut does not matter for that.
-fn parse(files: Vec<(PathBuf, Bytes)>, cut: Timestamp) -> anyhow::Result<Ledgers> {
-    let named = files
-        .into_iter()
-        .map(|(path, content)| (path.to_string_lossy().into_owned(), std::io::Cursor::new(content)));
+/// The ledgers as they are now, to see how far they are; what happened before the cut does not matter for that.
+async fn look(stage: &Stage, cut: Timestamp) -> anyhow::Result<Ledgers> {
+    copy_ledgers(stage).await?;
+    let folder = stage.run.ledgers();
     let scope = Scope {
         since: cut.as_millisecond(),
         ..Scope::ALL
     };
-    Ledgers::read(named, scope)
+    tokio::task::spawn_blocking(move || Ledgers::load(&folder, scope)).await?
 }
 
 /// Keeps what the containers printed since the run began. Evidence for people, which no verdict needs.

@@ -70,10 +70,12 @@ pub trait Engine: Send + Sync {
     fn logs(&self, container: &str, options: LogOptions) -> BoxStream<'static, anyhow::Result<LogLine>>;
     /// What a running container uses.
     async fn usage(&self, container: &str) -> anyhow::Result<Usage>;
-    /// All files of a volume of the project, by path relative to its root. A volume that is not there is a failure.
+    /// Copies all files of a volume of the project into a folder, each whole or not at all, and gives their paths relative
+    /// to it. A volume that is not there is a failure.
     ///
-    /// Works when no container runs: the volume is read through a helper container that is never started.
-    async fn read_volume(&self, project: &str, key: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, Bytes>>;
+    /// Works when no container runs: the volume is read through a helper container that is never started. Takes no more
+    /// memory for large volumes.
+    async fn copy_volume(&self, project: &str, key: &str, image: &str, folder: &Path) -> anyhow::Result<Vec<PathBuf>>;
 
     /// An image that is there, or nothing.
     async fn image(&self, reference: &str) -> anyhow::Result<Option<Image>>;

@@ -74,7 +74,11 @@ impl Evidence {
                     // What was acknowledged after the end offsets were taken need not be in the log that was read.
                     until: log.taken,
                 };
-                Some(Messages::of_run(read_ledgers(run, scope)?, log, scope.since))
+                Some(Messages::of_run(
+                    Ledgers::load(&run.ledgers(), scope)?,
+                    log,
+                    scope.since,
+                ))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
@@ -236,16 +240,4 @@ fn read_log(file: File) -> anyhow::Result<LogSummary> {
         audit::SCHEMA
     );
     Ok(log)
-}
-
-fn read_ledgers(run: &RunFolder, scope: Scope) -> anyhow::Result<Ledgers> {
-    let folder = run.ledgers();
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        files.push((name, BufReader::new(file)));
-    }
-    Ledgers::read(files, scope)
 }

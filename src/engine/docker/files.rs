@@ -1,8 +1,7 @@
 //! Files into and out of containers, as the tar streams of the archive calls.
 
-use std::collections::BTreeMap;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -30,22 +29,35 @@ pub(super) fn configs(file: &ComposeFile, service: &Service) -> anyhow::Result<O
     Ok(Some(archive.into_inner()?.into()))
 }
 
-/// The regular files of a tar whose root is one folder, by path relative to that folder.
-pub(super) fn files(archive: &[u8]) -> anyhow::Result<BTreeMap<PathBuf, Bytes>> {
-    let mut found = BTreeMap::new();
+/// Unpacks the regular files of a tar whose root is one folder into another one, each whole or not at all, and gives
+/// their paths relative to it.
+pub(super) fn unpack(archive: impl Read, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut unpacked = Vec::new();
     for entry in tar::Archive::new(archive).entries()? {
         let mut entry = entry?;
         if !entry.header().entry_type().is_file() {
             continue;
         }
         let path: PathBuf = entry.path()?.components().skip(1).collect();
-        let mut content = Vec::with_capacity(entry.size() as usize);
-        entry
-            .read_to_end(&mut content)
-            .with_context(|| format!("cannot read {}", Path::new(&path).display()))?;
-        found.insert(path, content.into());
+        anyhow::ensure!(
+            path.components().all(|part| matches!(part, Component::Normal(_))),
+            "{} leads out of it",
+            path.display()
+        );
+        let target = folder.join(&path);
+        let write = |entry: &mut dyn Read| -> anyhow::Result<()> {
+            let within = target.parent().unwrap_or(folder);
+            std::fs::create_dir_all(within)?;
+            let mut file = tempfile::NamedTempFile::new_in(within)?;
+            std::io::copy(entry, &mut file)?;
+            file.persist(&target)?;
+            Ok(())
+        };
+        write(&mut entry).with_context(|| format!("cannot write {}", target.display()))?;
+        unpacked.push(path);
     }
-    Ok(found)
+    unpacked.sort();
+    Ok(unpacked)
 }
 
 #[cfg(test)]
@@ -76,11 +88,11 @@ mod tests {
             header.set_size(content.len() as u64);
             archive.append_data(&mut header, path, content.as_bytes()).unwrap();
         }
-        let found = files(&archive.into_inner().unwrap()).unwrap();
-        let found: Vec<_> = found
-            .iter()
-            .map(|(path, content)| (path.to_str().unwrap(), &content[..]))
-            .collect();
-        assert_eq!(found, [("a", &b"1"[..]), ("sub/b", &b"2"[..])]);
+        let folder = tempfile::tempdir().unwrap();
+        let found = unpack(&archive.into_inner().unwrap()[..], folder.path()).unwrap();
+        assert_eq!(found, [Path::new("a"), Path::new("sub/b")]);
+        assert_eq!(std::fs::read_to_string(folder.path().join("sub/b")).unwrap(), "2");
+        // Nothing else is left there.
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
     }
 }

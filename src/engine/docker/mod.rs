@@ -19,11 +19,9 @@ mod translate;
 mod usage;
 mod volumes;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::{
@@ -109,8 +107,8 @@ impl Engine for Docker {
         self.container_usage(container).await
     }
 
-    async fn read_volume(&self, project: &str, key: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, Bytes>> {
-        self.volume_read(project, key, image).await
+    async fn copy_volume(&self, project: &str, key: &str, image: &str, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        self.volume_copy(project, key, image, folder).await
     }
 
     async fn image(&self, reference: &str) -> anyhow::Result<Option<Image>> {

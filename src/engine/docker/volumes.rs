@@ -3,16 +3,16 @@
 //! The engine's archive call reads from containers only, so a helper is created with the volume mounted, read, and
 //! removed; it is never started, so that any image will do, also one that holds a single binary.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
 use bollard::query_parameters::{CreateContainerOptions, DownloadFromContainerOptions};
-use bytes::Bytes;
 use futures_util::StreamExt as _;
+use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 
 use super::failure::is_missing;
 use super::{Docker, files};
@@ -25,12 +25,13 @@ const PIECE: Duration = Duration::from_secs(60);
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
 impl Docker {
-    pub(super) async fn volume_read(
+    pub(super) async fn volume_copy(
         &self,
         project: &str,
         key: &str,
         image: &str,
-    ) -> anyhow::Result<BTreeMap<PathBuf, Bytes>> {
+        folder: &Path,
+    ) -> anyhow::Result<Vec<PathBuf>> {
         let name = labels::object_name(project, key);
         let operation = format!("cannot read volume {name}");
         // Mounting one that is not there would make it.
@@ -45,9 +46,13 @@ impl Docker {
             image: image.to_owned(),
             operation: operation.clone(),
         };
+        let archive = tempfile::tempfile_in(folder).with_context(|| format!("cannot write to {}", folder.display()))?;
         // In a task of its own the helper is removed even when nobody waits for the answer any more.
-        let archive = tokio::spawn(reader.read()).await.context(operation.clone())??;
-        files::files(&archive).context(operation)
+        let archive = tokio::spawn(reader.read(archive)).await.context(operation.clone())??;
+        let folder = folder.to_owned();
+        tokio::task::spawn_blocking(move || files::unpack(archive, &folder))
+            .await?
+            .context(operation)
     }
 }
 
@@ -60,11 +65,12 @@ struct Reader {
 }
 
 impl Reader {
-    async fn read(self) -> anyhow::Result<Vec<u8>> {
+    /// Reads the volume into a file, as a tar.
+    async fn read(self, archive: File) -> anyhow::Result<File> {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
         let helper = format!("{}-read-{}-{number}", self.volume, std::process::id());
         self.create(&helper).await?;
-        let archive = self.archive(&helper).await;
+        let archive = self.archive(&helper, archive).await;
         let removed = self.docker.container_remove(&helper).await;
         let archive = archive?;
         removed?;
@@ -109,16 +115,19 @@ impl Reader {
         Ok(())
     }
 
-    async fn archive(&self, helper: &str) -> anyhow::Result<Vec<u8>> {
+    async fn archive(&self, helper: &str, archive: File) -> anyhow::Result<File> {
         let options = DownloadFromContainerOptions { path: MOUNT.into() };
         let mut pieces = self.docker.client.download_from_container(helper, Some(options));
-        let mut archive = Vec::new();
+        let mut archive = tokio::fs::File::from_std(archive);
         loop {
             let piece = tokio::time::timeout(PIECE, pieces.next()).await;
-            match piece.map_err(|_| self.docker.too_late(&self.operation, PIECE))? {
-                Some(piece) => archive.extend_from_slice(&piece.map_err(self.docker.failed(&self.operation))?),
-                None => return Ok(archive),
-            }
+            let Some(piece) = piece.map_err(|_| self.docker.too_late(&self.operation, PIECE))? else {
+                break;
+            };
+            let piece = piece.map_err(self.docker.failed(&self.operation))?;
+            archive.write_all(&piece).await.context(self.operation.clone())?;
         }
+        archive.rewind().await.context(self.operation.clone())?;
+        Ok(archive.into_std().await)
     }
 }

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::follow::Follower;
@@ -219,18 +218,21 @@ impl Engine for FakeEngine {
         })
     }
 
-    async fn read_volume(&self, project: &str, key: &str, image: &str) -> anyhow::Result<BTreeMap<PathBuf, Bytes>> {
+    async fn copy_volume(&self, project: &str, key: &str, image: &str, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let name = labels::object_name(project, key);
-        let state = self.look(&format!("read_volume {name}"))?;
+        let state = self.look(&format!("copy_volume {name}"))?;
         let known = |id: &Image| id.id == image;
         if !state.images.contains_key(image) && !state.images.values().any(known) {
             bail!("cannot read volume {name}: no image {image}");
         }
         let volume = state.volumes.get(&name);
-        Ok(volume
+        let files = &volume
             .with_context(|| format!("cannot read volume {name}: there is no such volume"))?
-            .value
-            .clone())
+            .value;
+        for (path, content) in files {
+            std::fs::write(folder.join(path), content)?;
+        }
+        Ok(files.keys().cloned().collect())
     }
 
     async fn image(&self, reference: &str) -> anyhow::Result<Option<Image>> {

@@ -1,7 +1,9 @@
 //! Reading ledgers, line by line.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Read as _};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
@@ -49,6 +51,22 @@ impl Scope {
 }
 
 impl Ledgers {
+    /// Reads all ledgers in a folder; see [`read`](Self::read).
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or a ledger in it.
+    pub fn load(folder: &Path, scope: Scope) -> anyhow::Result<Self> {
+        let cannot = || format!("cannot read {}", folder.display());
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).with_context(cannot)? {
+            let path = entry.with_context(cannot)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+            files.push((name, BufReader::new(file)));
+        }
+        Self::read(files, scope)
+    }
+
     /// Reads ledgers, each a name and its bytes. A last line that is not whole yet is left out, and so is a file
     /// without a whole line.
     ///
