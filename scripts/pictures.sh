@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 run=${1:-latest}
-height=${2:-2500} # of the default lab's 30 partitions, down to the end of the lanes
+height=${2:-3350} # of the default lab's 30 partitions, down to the end of the lanes
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 mkdir -p images
