@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 
 use crate::history::clock::Clock;
-use crate::history::identities::Identities;
+use crate::history::identities::{Identities, STRAYS};
 use crate::history::line::Outcome;
 use crate::history::members::consumers;
 use crate::history::operations::{Id, Operations, Place, Sent};
@@ -120,7 +120,12 @@ impl Operations {
                 ..Sends::default()
             };
             for (sequence, value) in values.iter().enumerate() {
-                let Some(send) = self.by_value.get(&(place.0, *value)).copied() else {
+                // Strays were sent, but not here.
+                let send = self
+                    .by_value
+                    .get(&(place.0, *value))
+                    .filter(|_| *producer != Some(STRAYS));
+                let Some(send) = send.copied() else {
                     continue;
                 };
                 sends.add(&self.sends[send], sequence as u64, clock.sends[send]);

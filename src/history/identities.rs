@@ -6,6 +6,9 @@ use crate::history::line::Outcome;
 use crate::history::operations::{Id, Names, Operations, Place};
 use crate::timeline::event::TopicPartition;
 
+/// Whoever has what is acknowledged in another partition, and is not there.
+pub(super) const STRAYS: Id = Id::MAX;
+
 /// Who sent which value, and as which of its messages to which partition.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
@@ -17,16 +20,20 @@ pub(super) struct Identities {
     elsewhere: Vec<(Id, Place, Place, i64)>,
     /// The name of nobody, which no process has.
     nobody: String,
+    /// The name of whoever has what is acknowledged in another partition, and is not there.
+    strays: String,
 }
 
 impl Identities {
     pub(super) fn of(operations: &Operations) -> Self {
         let mut identities = Self {
             nobody: "nobody".into(),
+            strays: "elsewhere".into(),
             ..Self::default()
         };
-        while operations.names.holds(&identities.nobody) {
+        while operations.names.holds(&identities.nobody) || operations.names.holds(&identities.strays) {
             identities.nobody.push('_');
+            identities.strays.push('_');
         }
         identities.sent(operations);
         identities.rest(operations);
@@ -91,8 +98,11 @@ impl Identities {
             }
             match own.get(&(place.0, value)) {
                 Some(home) => self.elsewhere.push((value, *home, place, offset)),
-                // Somebody sent it to this topic, where it is lost from the partition that it was acknowledged in.
-                None if operations.by_value.contains_key(&(place.0, value)) => {}
+                // Somebody sent it to this topic, and it is lost where it was acknowledged: it is no phantom here.
+                None if operations.by_value.contains_key(&(place.0, value)) => {
+                    self.add(place, value, Some(STRAYS));
+                    own.insert((place.0, value), place);
+                }
                 None => {
                     self.add(place, value, None);
                     own.insert((place.0, value), place);
@@ -108,7 +118,11 @@ impl Identities {
     }
 
     pub(super) fn producer(&self, producer: Option<Id>, names: &Names) -> String {
-        producer.map_or_else(|| self.nobody.clone(), |id| names.text(id).to_owned())
+        match producer {
+            None => self.nobody.clone(),
+            Some(STRAYS) => self.strays.clone(),
+            Some(id) => names.text(id).to_owned(),
+        }
     }
 
     pub(super) fn elsewhere(&self, names: &Names) -> Vec<(TopicPartition, String, u64, TopicPartition, i64)> {

@@ -280,13 +280,13 @@ impl Found {
 
     /// Adds as many, told as one.
     pub fn add_many(&mut self, count: u64, anomaly: impl FnOnce() -> Anomaly) {
-        self.count += count - 1;
+        self.count = self.count.saturating_add(count - 1);
         self.add(anomaly);
     }
 
     /// Adds one.
     pub fn add(&mut self, anomaly: impl FnOnce() -> Anomaly) {
-        self.count += 1;
+        self.count = self.count.saturating_add(1);
         if self.anomalies.len() < self.most {
             self.anomalies.push(anomaly());
         }
@@ -326,7 +326,7 @@ impl Found {
     /// Adds one for each number of a range.
     pub fn add_each(&mut self, numbers: std::ops::Range<u64>, anomaly: impl Fn(u64) -> Anomaly) {
         let room = self.room();
-        self.count += numbers.end - numbers.start;
+        self.count = self.count.saturating_add(numbers.end - numbers.start);
         self.anomalies.extend(numbers.take(room).map(anomaly));
     }
 }

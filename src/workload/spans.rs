@@ -30,13 +30,16 @@ pub struct Span {
 /// Times are so many milliseconds at most: differences of such never overflow.
 const LIMIT_MS: i64 = 1 << 60;
 
+/// No stretch has more successes: sums of such never overflow.
+const LIMIT_COUNT: u64 = 1 << 40;
+
 impl From<(i64, i64, u64)> for Span {
     fn from((first, last, count): (i64, i64, u64)) -> Self {
         let first = first.clamp(-LIMIT_MS, LIMIT_MS);
         Self {
             first,
             last: last.clamp(first, LIMIT_MS),
-            count,
+            count: count.min(LIMIT_COUNT),
         }
     }
 }
@@ -206,9 +209,9 @@ impl Activity {
     }
 
     /// When there was success again after a send that began at `at` had none. What was acknowledged within
-    /// [`QUIET_MS`] after that, and then nothing, had been in flight already.
+    /// [`QUIET_MS`] after that, and then nothing for as long, had been in flight already.
     pub fn recovered_after(&self, at: i64) -> Option<i64> {
-        let over = |(first, last): &(i64, i64)| *last < at || *first <= at && *last <= at + QUIET_MS;
+        let over = |(_, last): &(i64, i64)| *last <= at + QUIET_MS;
         let (first, _) = self.spans.iter().find(|span| !over(span))?;
         Some(first.max(at))
     }
@@ -342,13 +345,21 @@ mod tests {
         );
         assert_eq!(activity.recovered_after(59_900), None);
         assert_eq!(activity.recovered_after(60_001), None);
+        // A partition with few messages: what was in flight stands apart.
+        let mut slow = Activity::default();
+        for (first, last) in [(0, 9_500), (10_060, 10_070), (40_000, 60_000)] {
+            slow.add((first, last, 10).into());
+        }
+        assert_eq!(slow.recovered_after(10_055), Some(40_000));
     }
 
     #[test]
     fn times_of_a_strange_ledger_do_not_overflow() {
         let mut activity = Activity::default();
         activity.add((i64::MIN, i64::MAX, u64::MAX).into());
-        activity.add((i64::MAX, i64::MIN, 1).into());
+        activity.add((i64::MAX, i64::MIN, u64::MAX).into());
+        activity.add((0, 10, u64::MAX).into());
+        assert!(activity.count() > 0 && activity.count_within(Window { from: 0, to: 1_000 }) > 0);
         assert_eq!(activity.longest_gap(Window { from: 0, to: 1_000 }), None);
     }
 

@@ -271,6 +271,30 @@ fn a_value_that_lies_in_another_partition_than_it_was_sent_to_is_what_its_send_m
         sent("ok"),
         json!({"lost-write": [{"topic": "t", "partition": 0, "value": "1", "offset": 0}]})
     );
+
+    // Twice in places where nobody acknowledged it is a duplicate all the same.
+    let elsewhere = |partition: i32, records: &[(i64, &str)]| {
+        let mut read = read(0, 9, records);
+        read["partition"] = json!(partition);
+        read
+    };
+    let twice = anomalies(&[
+        send("p", "1", 0, 1.0, 1.1),
+        elsewhere(1, &[(0, "1")]),
+        elsewhere(2, &[(3, "1")]),
+    ]);
+    assert_eq!(twice["duplicate"].as_array().unwrap().len(), 1, "{twice}");
+    let within = anomalies(&[send("p", "1", 0, 1.0, 1.1), elsewhere(1, &[(0, "1"), (1, "1")])]);
+    assert_eq!(within["duplicate"][0]["offsets"], json!([0, 1]));
+    // And what was polled there once, and is gone from there, is lost.
+    let mut polled = poll("c", 2.0, &[(0, "1")]);
+    polled["records"][0]["partition"] = json!(1);
+    let gone = anomalies(&[send("p", "1", 5, 1.0, 1.1), polled, elsewhere(1, &[])]);
+    assert_eq!(
+        gone["lost-write"],
+        json!([{"topic": "t", "partition": 1, "value": "1", "offset": 0}])
+    );
+    assert!(gone.get("phantom").is_none(), "{gone}");
 }
 
 #[test]

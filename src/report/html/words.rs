@@ -66,8 +66,11 @@ pub(super) fn facts(report: &Report, lanes: &Lanes) -> Vec<Fact> {
     }
     let recovered =
         measured("time-to-recover").and_then(|measured| measured.get("value")?.as_f64().map(|ms| ms as u64));
-    let (recovered, note) = match recovered {
-        Some(0) => (Some("none needed".into()), "no write failed, or went unanswered".into()),
+    let troubled = measured("time-to-recover").and_then(|measured| measured.get("partitions")?.as_object());
+    let untroubled = troubled.is_none_or(|partitions| partitions.is_empty());
+    let (recovered, note): (_, String) = match recovered {
+        Some(0) if untroubled => (Some("none needed".into()), "no write failed, or went unanswered".into()),
+        Some(0) => (Some("at once".into()), "others succeeded when a write failed".into()),
         recovered => (
             recovered.map(duration),
             "from the first failed write to the next success".into(),

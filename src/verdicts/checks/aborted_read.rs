@@ -1,6 +1,6 @@
 //! aborted-read: no message that certainly failed is in the log.
 
-use crate::verdicts::checks::by_count;
+use crate::verdicts::checks::by_log;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Found, Messages};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck};
@@ -26,7 +26,7 @@ impl Check for AbortedRead {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        by_count(self, evidence, "no message that failed is in the log", |count| {
+        by_log(self, evidence, "no message that failed is in the log", |count| {
             format!("{count} messages that failed are in the log all the same")
         })
     }

@@ -64,9 +64,14 @@ impl Check for Availability {
         let mean = shares.values().sum::<f64>() / shares.len() as f64;
         let worst = shares.iter().min_by(|(_, a), (_, b)| a.total_cmp(b));
         let (partition, least) = worst.map_or_else(Default::default, |(partition, least)| (name(partition), *least));
-        let by_leader: BTreeMap<String, f64> = by_leader(evidence, &partitions, add)
+        // The mean of a broker's partitions, as the whole is the mean of all.
+        let summed = shares
+            .iter()
+            .map(|(partition, share)| (partition.clone(), (*share, 1.0)))
+            .collect();
+        let by_leader: BTreeMap<String, f64> = by_leader(evidence, &summed, |a, b| (a.0 + b.0, a.1 + b.1))
             .into_iter()
-            .map(|(broker, counts)| (broker, share(counts)))
+            .map(|(broker, (sum, count)): (String, (f64, f64))| (broker, sum / count))
             .collect();
         let told = |share: f64| Measure::Share.told(share);
         let summary = match failed {

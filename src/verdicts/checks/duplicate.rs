@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::verdicts::checks::by_count;
+use crate::verdicts::checks::by_log;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Anomaly, Found, Messages, Pair};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck};
@@ -29,7 +29,7 @@ impl Check for Duplicate {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let finding = by_count(self, evidence, "no message is in the log twice", |count| {
+        let finding = by_log(self, evidence, "no message is in the log twice", |count| {
             format!("{count} messages are in the log more than once")
         });
         let excused = evidence.messages.as_ref().map_or(0, excused);
@@ -86,6 +86,12 @@ mod tests {
     use super::*;
     use crate::verdicts::Status;
     use crate::verdicts::checks::testing::Drill;
+
+    #[test]
+    fn of_a_log_that_was_not_read_to_its_end_nobody_knows_that_there_are_none() {
+        let unread = Duplicate.judge(&Drill::good().log_read_halfway().evidence());
+        assert_eq!(unread.status, Status::Unknown, "{}", unread.summary);
+    }
 
     #[test]
     fn a_message_at_two_offsets_fails_whoever_sent_it_and_is_excused_only_around_a_send_that_was_given_up() {

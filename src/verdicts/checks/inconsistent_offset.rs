@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::timeline::event::TopicPartition;
-use crate::verdicts::checks::by_count;
+use crate::verdicts::checks::by_log;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Anomaly, Found, Messages, Pair};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck};
@@ -31,7 +31,7 @@ impl Check for InconsistentOffset {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        by_count(
+        by_log(
             self,
             evidence,
             "every message is at the offset that was acknowledged",

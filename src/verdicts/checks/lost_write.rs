@@ -110,21 +110,25 @@ struct Tally {
 impl Tally {
     fn of(messages: &Messages) -> Self {
         let mut tally = Self {
-            records: messages.log.partitions.iter().map(|log| log.records).sum(),
+            records: messages
+                .log
+                .partitions
+                .iter()
+                .fold(0, |sum: u64, log| sum.saturating_add(log.records)),
             ..Self::default()
         };
         let mut most = 0;
         for pair in messages.pairs() {
             let missing = pair.missing();
-            tally.acknowledged += pair.sends.acked.count();
-            tally.unseen += missing.unseen.count();
-            tally.deleted += missing.deleted.count();
+            tally.acknowledged = tally.acknowledged.saturating_add(pair.sends.acked.count());
+            tally.unseen = tally.unseen.saturating_add(missing.unseen.count());
+            tally.deleted = tally.deleted.saturating_add(missing.deleted.count());
             let unsettled = pair.sends.unsettled().count();
             tally.unknown = tally
                 .unknown
                 .saturating_add(pair.sends.unknown.count())
                 .saturating_add(unsettled);
-            tally.hidden += hidden(&pair, messages);
+            tally.hidden = tally.hidden.saturating_add(hidden(&pair, messages));
             if missing.lost.count() > most {
                 most = missing.lost.count();
                 tally.worst = format!(", {most} of them on {}/{}", pair.partition.0, pair.partition.1);

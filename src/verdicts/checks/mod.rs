@@ -124,6 +124,31 @@ fn by_leader<T: Copy>(
     merged
 }
 
+/// As [`by_count`], for what only the log can tell: where not all of it was read, nobody knows that there is none.
+fn by_log(check: &dyn MessageCheck, evidence: &Evidence, clean: &str, dirty: impl FnOnce(u64) -> String) -> Finding {
+    let mut finding = by_count(check, evidence, clean, dirty);
+    let unread = unread(evidence);
+    if unread > 0 && finding.status == Status::Passed && finding.measured.get("count") == Some(&0.into()) {
+        finding.status = Status::Unknown;
+        finding.summary = format!(
+            "{}, as far as it is known: {unread} partitions were not read to their ends",
+            finding.summary
+        );
+    }
+    finding
+}
+
+/// How many partitions of the workload were not read from their beginnings to their ends.
+fn unread(evidence: &Evidence) -> usize {
+    let Some(messages) = &evidence.messages else { return 0 };
+    let read = |partition: &TopicPartition| messages.log.partition(partition).is_some_and(|log| log.is_whole());
+    evidence
+        .expected
+        .partitions()
+        .filter(|partition| !read(partition))
+        .count()
+}
+
 /// Judges messages by how many anomalies there are: none, unless the run expects others.
 fn by_count(check: &dyn MessageCheck, evidence: &Evidence, clean: &str, dirty: impl FnOnce(u64) -> String) -> Finding {
     let Some(messages) = &evidence.messages else {

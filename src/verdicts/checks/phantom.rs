@@ -1,6 +1,6 @@
 //! phantom: no message is in the log that nobody sent.
 
-use crate::verdicts::checks::by_count;
+use crate::verdicts::checks::by_log;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Found, Messages};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck};
@@ -27,7 +27,7 @@ impl Check for Phantom {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        by_count(
+        by_log(
             self,
             evidence,
             "every message of a known producer was sent by it",

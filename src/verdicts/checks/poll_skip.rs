@@ -1,6 +1,6 @@
 //! poll-skip: no position of a member jumps forward over existing records, without a rebalance between two polls.
 
-use crate::verdicts::checks::by_count;
+use crate::verdicts::checks::by_log;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Anomaly, Found, Messages};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck};
@@ -29,7 +29,7 @@ impl Check for PollSkip {
         if evidence.expected.workload.consumers == 0 {
             return Finding::skipped("the lab has no consumers");
         }
-        by_count(self, evidence, "no member left a record out", |count| {
+        by_log(self, evidence, "no member left a record out", |count| {
             format!("{count} times a member left records out")
         })
     }

@@ -1,6 +1,6 @@
 //! reorder: each producer's messages are in each partition in the order in which they were sent.
 
-use crate::verdicts::checks::by_count;
+use crate::verdicts::checks::by_log;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Anomaly, Found, Messages};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck};
@@ -27,7 +27,7 @@ impl Check for Reorder {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        by_count(
+        by_log(
             self,
             evidence,
             "every producer's messages are in the order in which they were sent",

@@ -1,6 +1,6 @@
 //! unseen: no acknowledged message lies beyond what was read of the log.
 
-use crate::verdicts::checks::by_count;
+use crate::verdicts::checks::{by_count, unread};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Found, Messages};
 use crate::verdicts::{Check, Finding, Measure, MessageCheck, Status};
@@ -36,6 +36,11 @@ impl Check for Unseen {
                 )
             },
         );
+        let unread = unread(evidence);
+        if finding.status == Status::Passed && unread > 0 {
+            finding.summary = format!("{unread} partitions were not read to their ends");
+            finding.status = Status::Unknown;
+        }
         if finding.status == Status::Failed {
             finding.status = Status::Unknown;
         }

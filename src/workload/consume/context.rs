@@ -36,6 +36,8 @@ struct State {
     tally: Tally,
     stalls: Deliveries,
     rebalances: u64,
+    // What was revoked and not asked for yet, where batches are committed before they are processed.
+    revoked: Vec<TopicPartition>,
     errors: Limit,
 }
 
@@ -71,6 +73,11 @@ impl Context {
     pub fn look_for_stalls(&self) {
         let opened = self.state().stalls.look(now_ms());
         opened.iter().for_each(events::log);
+    }
+
+    /// What was revoked since the last time that this was asked.
+    pub fn take_revoked(&self) -> Vec<TopicPartition> {
+        std::mem::take(&mut self.state().revoked)
     }
 
     /// How many deliveries and rebalances there were.
@@ -225,6 +232,9 @@ impl ConsumerContext for Context {
                     let mut state = self.state();
                     state.tally.forget(&revoked.partitions);
                     state.stalls.revoked(&revoked.partitions);
+                    if self.commit == Commit::BeforeProcessing {
+                        state.revoked.extend(revoked.partitions.iter().cloned());
+                    }
                 }
                 events::log(&Kind::PartitionsRevoked {
                     group: self.group.clone(),

@@ -136,10 +136,16 @@ fn fetch<'a>(
     most: usize,
 ) -> anyhow::Result<Vec<BorrowedMessage<'a>>> {
     let mut batch: Vec<BorrowedMessage<'a>> = Vec::new();
-    let (_, before) = context.totals();
     while batch.len() < most {
         let wait = if batch.is_empty() { POLL } else { Duration::ZERO };
-        match consumer.poll(wait) {
+        let polled = consumer.poll(wait);
+        // A rebalance comes before the message: what was fetched of a partition until then is others' now, or is given
+        // again.
+        let revoked = context.take_revoked();
+        if !revoked.is_empty() {
+            batch.retain(|message| !revoked.iter().any(|(topic, partition)| is(message, topic, *partition)));
+        }
+        match polled {
             Some(Ok(message)) => batch.push(message),
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                 let reason = consumer
@@ -153,12 +159,11 @@ fn fetch<'a>(
             Some(Err(_)) | None => break,
         }
     }
-    // A rebalance meanwhile may have given to others what was fetched before it.
-    if batch.len() > 1 && context.totals().1 != before {
-        let assigned = consumer.assignment()?;
-        batch.retain(|message| assigned.find_partition(message.topic(), message.partition()).is_some());
-    }
     Ok(batch)
+}
+
+fn is(message: &BorrowedMessage<'_>, topic: &str, partition: i32) -> bool {
+    message.partition() == partition && message.topic() == topic
 }
 
 /// Commits, and leaves the group, in a thread: with the coordinator gone, neither has a deadline of its own that
