@@ -41,7 +41,7 @@ fn careless_clients_skip_records_and_write_others_twice_and_khd_counts_every_one
 fn a_member_that_is_killed_takes_along_what_it_had_committed_and_not_processed(lab: &Lab) {
     // While it lives it commits too early as well, but gets to everything in the end.
     let alive = lab.run(&["verify", "--json"], 1).json();
-    assert_eq!(failed(&alive), ["committed-past-processed"]);
+    assert_eq!(failed_but_duplicate(&alive), ["committed-past-processed"]);
     assert!(measured(&alive, "committed-past-processed", "count") > 0);
     assert_eq!(measured(&alive, "committed-past-processed", "undelivered"), 0);
 
@@ -66,7 +66,7 @@ fn a_member_that_is_killed_takes_along_what_it_had_committed_and_not_processed(l
         (successor.first? >= dead.committed).then_some(())
     });
     let killed = lab.run(&["verify", "--json"], 1).json();
-    assert_eq!(failed(&killed), ["committed-past-processed"]);
+    assert_eq!(failed_but_duplicate(&killed), ["committed-past-processed"]);
     assert_eq!(
         measured(&killed, "committed-past-processed", "undelivered") as i64,
         dead.committed - dead.processed,
@@ -75,7 +75,7 @@ fn a_member_that_is_killed_takes_along_what_it_had_committed_and_not_processed(l
 }
 
 fn a_producer_without_idempotence_writes_again_what_was_not_acknowledged_in_time(lab: &Lab) {
-    assert_eq!(repeated(&read(lab)), 0);
+    let before = repeated(&read(lab));
     // The leader writes, and waits for them in vain. They are away for several time-outs of the producer, and too short
     // for their sessions (18 s) and for falling out of the ISR (30 s).
     let (_, followers) = leader_and_followers(lab);
@@ -87,8 +87,15 @@ fn a_producer_without_idempotence_writes_again_what_was_not_acknowledged_in_time
     let verified = lab.run(&["verify", "--json"], 1).json();
     assert_eq!(failed(&verified), ["duplicate", "committed-past-processed"]);
     let twice = measured(&verified, "duplicate", "count");
-    assert!(twice > 0);
+    assert!(twice > before, "{twice} after {before}");
     assert_eq!(twice, repeated(&read(lab)));
+}
+
+/// Brokers that have just come up may keep the careless producer waiting for longer than the second that it has, too.
+fn failed_but_duplicate(report: &Value) -> Vec<&str> {
+    let mut failed = failed(report);
+    failed.retain(|check| *check != "duplicate");
+    failed
 }
 
 #[test]
