@@ -219,8 +219,14 @@ pub fn read(
                     std::thread::sleep(PAUSE);
                 }
                 // The end of a partition is told once. Going back to it has it told again.
-                let at = read.get(&partition).copied().unwrap_or_default();
-                consumer.seek(topic, partition, Offset::Offset(at), ASK)?;
+                let at = Offset::Offset(read.get(&partition).copied().unwrap_or_default());
+                while let Err(error) = consumer.seek(topic, partition, at, ASK) {
+                    tracing::debug!("reading {topic}: {error}");
+                    if Instant::now() >= deadline {
+                        break;
+                    }
+                    std::thread::sleep(PAUSE);
+                }
             }
             Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                 anyhow::bail!("cannot read {topic}: {code}");

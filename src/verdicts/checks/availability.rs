@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::timeline::event::TopicPartition;
 use crate::timeline::limits::Bound;
-use crate::verdicts::checks::{by_leader, name, named};
+use crate::verdicts::checks::{by_leader, harm, name, named};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure, Status};
 use crate::workload::spans::Activity;
@@ -35,15 +35,10 @@ impl Check for Availability {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let Some(window) = evidence.window_for(self) else {
-            return Finding::skipped("no fault was injected");
+        let (window, ledgers) = match harm(self, evidence) {
+            Ok(harm) => harm,
+            Err(finding) => return finding,
         };
-        let Some(ledgers) = evidence.ledgers() else {
-            return Finding::new(Status::NoData, "the ledgers could not be collected");
-        };
-        if evidence.expected.workload.producers == 0 {
-            return Finding::skipped("the lab has no producers");
-        }
         let (acks, troubled, none) = (ledgers.acks(), ledgers.troubled(), Activity::default());
         // Acknowledged sends and the others, by partition.
         let mut partitions: BTreeMap<TopicPartition, (u64, u64)> = BTreeMap::new();

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::timeline::event::TopicPartition;
-use crate::verdicts::checks::{by_leader, name, named, readable};
+use crate::verdicts::checks::{by_leader, harm, name, named, readable};
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Measure, Status};
+use crate::verdicts::{Check, Finding, Measure};
 use crate::workload::ledger::history::overall;
 use crate::workload::spans::{Activity, Window};
 
@@ -32,16 +32,11 @@ impl Check for LongestGap {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let Some(window) = evidence.window_for(self) else {
-            return Finding::skipped("no fault was injected");
-        };
-        let Some(ledgers) = evidence.ledgers() else {
-            return Finding::new(Status::NoData, "the ledgers could not be collected");
+        let (window, ledgers) = match harm(self, evidence) {
+            Ok(harm) => harm,
+            Err(finding) => return finding,
         };
         let workload = &evidence.expected.workload;
-        if workload.producers == 0 {
-            return Finding::skipped("the lab has no producers");
-        }
         let mut worst = 0;
         let mut measured = serde_json::Map::new();
         let mut words = Vec::new();
@@ -115,6 +110,7 @@ fn told(length: u64) -> String {
 mod tests {
     use super::*;
     use crate::timeline::limits::Bound;
+    use crate::verdicts::Status;
     use crate::verdicts::checks::testing::Drill;
 
     #[test]

@@ -33,6 +33,8 @@ use crate::timeline::event::TopicPartition;
 use crate::timeline::limits::Bound;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, MessageCheck, Status};
+use crate::workload::ledger::history::Ledgers;
+use crate::workload::spans::Window;
 
 /// Every check.
 pub const ALL: [&dyn Check; 24] = [
@@ -89,6 +91,21 @@ fn readable(ms: u64) -> String {
     } else {
         format!("{:.1} s", ms as f64 / 1000.0)
     }
+}
+
+/// Where to look for what a fault did to the workload: the time from its injection to the cut, and the ledgers. Otherwise
+/// why there is nothing to judge.
+fn harm<'a>(check: &dyn Check, evidence: &'a Evidence) -> Result<(Window, &'a Ledgers), Finding> {
+    let Some(window) = evidence.window_for(check) else {
+        return Err(Finding::skipped("no fault was injected"));
+    };
+    let Some(ledgers) = evidence.ledgers() else {
+        return Err(Finding::new(Status::NoData, "the ledgers could not be collected"));
+    };
+    if evidence.expected.workload.producers == 0 {
+        return Err(Finding::skipped("the lab has no producers"));
+    }
+    Ok((window, ledgers))
 }
 
 /// A partition's name for people: `topic/partition`.

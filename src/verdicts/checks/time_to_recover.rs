@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::timeline::event::TopicPartition;
-use crate::verdicts::checks::{by_leader, name};
+use crate::verdicts::checks::{by_leader, harm, name};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure, Status};
 use crate::workload::spans::Activity;
@@ -31,15 +31,10 @@ impl Check for TimeToRecover {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let Some(window) = evidence.window_for(self) else {
-            return Finding::skipped("no fault was injected");
+        let (window, ledgers) = match harm(self, evidence) {
+            Ok(harm) => harm,
+            Err(finding) => return finding,
         };
-        let Some(ledgers) = evidence.ledgers() else {
-            return Finding::new(Status::NoData, "the ledgers could not be collected");
-        };
-        if evidence.expected.workload.producers == 0 {
-            return Finding::skipped("the lab has no producers");
-        }
         let (acks, troubled, none) = (ledgers.acks(), ledgers.troubled(), Activity::default());
         let mut partitions = serde_json::Map::new();
         let mut longest: BTreeMap<TopicPartition, i64> = BTreeMap::new();
