@@ -8,12 +8,14 @@ use crate::cli::reports::Reports;
 use crate::cli::run::{Run, conclude, withhold};
 use crate::cli::{interrupt, settings};
 use crate::drill::machine::Ending;
-use crate::drill::plan::Plan;
+use crate::drill::plan::{Fail, Plan};
 use crate::drill::runner;
 use crate::error::{Exit, Expected};
+use crate::faults::How;
 use crate::faults::journal::Journal;
-use crate::faults::{self, Fault, target};
+use crate::faults::selector::Selector;
 use crate::state::RunFolder;
+use crate::timeline::view::View;
 use crate::topology::Topology;
 
 /// Stop a server, watch, start it again, watch, and give verdicts
@@ -30,11 +32,12 @@ Examples:
   khd fail kafka2 --report junit,markdown --output reports
   khd fail kafka2 --leave      leave it down; khd restore starts it again")]
 pub struct Args {
-    /// The service to hit: a broker (kafka2) or a ZooKeeper server (zookeeper1)
-    target: String,
-    /// What to do to it: stop (SIGTERM) or kill (SIGKILL)
-    #[arg(long, default_value = "stop", value_parser = fault)]
-    how: &'static dyn Fault,
+    /// Whom to hit: kafka2, zookeeper1, consumer-1, or a role such as controller or leader:test-1/0
+    #[arg(required = true, value_name = "TARGET")]
+    targets: Vec<Selector>,
+    /// What to do to it, such as stop (SIGTERM) or kill (SIGKILL)
+    #[arg(long, default_value = "stop", value_parser = how)]
+    how: How,
     /// How long it stays down while the workload runs on; at least 3s
     #[arg(long = "for", value_name = "TIME", default_value = "20s", value_parser = hold)]
     hold: Duration,
@@ -58,11 +61,11 @@ fn hold(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn fault(name: &str) -> Result<&'static dyn Fault, String> {
-    faults::by_name(name).ok_or_else(|| {
-        let known: Vec<String> = faults::ALL
+fn how(name: &str) -> Result<How, String> {
+    How::all().into_iter().find(|how| how.name() == name).ok_or_else(|| {
+        let known: Vec<String> = How::all()
             .iter()
-            .map(|f| format!("{}: {}", f.name(), f.meaning()))
+            .map(|how| format!("{}: {}", how.name(), how.fault().meaning()))
             .collect();
         format!("there is no such fault; there are\n  {}", known.join("\n  "))
     })
@@ -70,33 +73,33 @@ fn fault(name: &str) -> Result<&'static dyn Fault, String> {
 
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let state = settings.state()?;
-    target::check(&Topology::of(&settings.of_lab(&state)?.settings), &args.target)?;
+    let topology = Topology::of(&settings.of_lab(&state)?.settings);
+    for target in &args.targets {
+        target.check(&topology)?;
+    }
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let project = lab.project().await?;
-    target::resolve(&project, &lab.expectation(&project), &args.target)?;
+    let expected = lab.expectation(&project);
+    for target in args.targets.iter().filter(|target| !target.is_role()) {
+        target.resolve(&project, &expected, &View::default(), 0)?;
+    }
     let journal = Journal::at(lab.dir.journal());
     journal.forget_missing(&project)?;
     if let Some(entry) = journal.entries()?.first() {
-        let message = format!("{} of {} is still in place", entry.fault, entry.target.service);
+        let message = format!("{} is still in place", entry.words());
         return Err(Expected::environment(message).hint("undo it first: khd restore").into());
     }
     let cancel = interrupt::on_signal("undoing the fault", "a fault may be left in place: khd restore")?;
-    let plan = Plan {
-        fault: args.how,
-        service: args.target.clone(),
-        hold: args.hold,
-        leave: args.leave,
-        limits: args.expect.over(lab.limits()),
+    let words: Vec<String> = args.targets.iter().map(Selector::to_string).collect();
+    let fail = Fail {
+        label: args.how.name().into(),
+        targets: args.targets,
+        how: args.how,
     };
+    let plan = Plan::of_one(fail, args.hold, args.leave, args.expect.over(lab.limits()), 0);
     args.reports.prepare()?;
-    let run = Run::start(
-        &lab,
-        &format!("{}-{}", plan.fault.name(), plan.service),
-        plan.limits.clone(),
-        cancel,
-    )
-    .await?;
+    let run = Run::start(&lab, &plan.drill, &plan.limits, &plan.skip, cancel).await?;
     let ending = runner::run(&run.stage, &plan).await;
     let outcome = match &ending {
         Ending::Judge => "done".to_owned(),
@@ -109,12 +112,9 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         // Without ledgers and log, what the timeline tells is judged all the same.
         return conclude(&folder, &args.reports);
     }
-    let left = journal
-        .entries()?
-        .iter()
-        .any(|entry| entry.target.service == args.target);
-    let failure = failure(&args.target, &folder, ending, left);
-    if let Err(error) = withhold(&folder, &args.reports, &plan, &failure.message) {
+    let left = !journal.entries()?.is_empty();
+    let failure = failure(&words.join(", "), &folder, ending, left);
+    if let Err(error) = withhold(&folder, &args.reports, &failure.message) {
         tell!("warning: {error:#}");
     }
     Err(failure.into())

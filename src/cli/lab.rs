@@ -1,5 +1,6 @@
 //! A lab as commands see it: its settings, its topology, its engine, and the observers that watch it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::compose::render::render;
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, Project};
 use crate::error::Expected;
+use crate::faults::Means;
 use crate::observe::{self, Observer};
 use crate::settings::load::Loaded;
 use crate::settings::{Settings, duration};
@@ -76,6 +78,16 @@ impl Lab {
         expected
     }
 
+    /// What faults are injected and undone with.
+    pub fn means(&self, expected: Expectation) -> Means {
+        Means {
+            engine: self.engine.clone(),
+            topology: self.topology.clone(),
+            expected,
+            nethelper: String::new(),
+        }
+    }
+
     /// Everything of it that the engine holds, which must be something.
     pub async fn project(&self) -> anyhow::Result<Project> {
         let project = self.engine.project(&self.settings.project).await?;
@@ -109,7 +121,7 @@ impl Lab {
     }
 
     /// Records the start of a run: what it is about and what must be true.
-    pub fn start(&self, timeline: &Timeline, expected: &Expectation, limits: &Limits) {
+    pub fn start(&self, timeline: &Timeline, expected: &Expectation, limits: &Limits, skip: &BTreeMap<String, String>) {
         timeline.emit(
             "khd",
             Kind::RunStarted {
@@ -118,6 +130,7 @@ impl Lab {
                 command: command_line(),
                 expectation: expected.clone(),
                 limits: limits.clone(),
+                skip: skip.clone(),
             },
         );
     }

@@ -1,5 +1,6 @@
 //! `khd restore`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cli::lab::{Lab, command_line};
@@ -8,8 +9,9 @@ use crate::cli::{interrupt, settings};
 use crate::drill::machine::Outcome;
 use crate::drill::wait::until;
 use crate::error::{Exit, Expected};
+use crate::faults::Injection;
 use crate::faults::journal::Journal;
-use crate::faults::target;
+use crate::faults::selector::Selector;
 use crate::timeline::conditions;
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
@@ -26,7 +28,7 @@ pub struct Args {
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     if let Some(target) = &args.target {
         let state = settings.state()?;
-        target::check(&Topology::of(&settings.of_lab(&state)?.settings), target)?;
+        Selector::Named(target.clone()).check(&Topology::of(&settings.of_lab(&state)?.settings))?;
     }
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
@@ -36,26 +38,23 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let journal = Journal::at(lab.dir.journal());
     journal.forget_missing(&project)?;
     let expected = lab.expectation(&project);
-    let undone = journal.undo(engine, args.target.as_deref()).await?;
+    let asked = |injection: &Injection| args.target.as_deref().is_none_or(|name| injection.hits(name));
+    let undone = journal.undo(&lab.means(expected.clone()), asked, |_| {}).await?;
     for entry in &undone {
-        tell!("undid {} of {}", entry.fault, entry.target.service);
+        tell!("undid {}", entry.words());
     }
     if let Some(service) = &args.target
         && undone.is_empty()
     {
-        engine
-            .start(&target::resolve(&project, &expected, service)?.container)
-            .await?;
+        for target in Selector::Named(service.clone()).resolve(&project, &expected, &View::default(), 0)? {
+            engine.start(&target.container).await?;
+        }
         tell!("khd had put no fault on {service}; it was started in case it was down");
     }
     let timeline = Timeline::unrecorded();
-    lab.start(&timeline, &expected, &lab.limits());
+    lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let _observers = lab.observe(&timeline);
-    let whole = |view: &View| {
-        let mut lacking = conditions::healthy(view, &expected, None);
-        lacking.extend(conditions::leaders_balanced(view, &expected));
-        lacking
-    };
+    let whole = |view: &View| conditions::whole(view, &expected);
     let wait = until(timeline.view(), Duration::from_secs(120), &cancel, whole);
     match watched(timeline.view(), whole, wait).await {
         Outcome::Done => {

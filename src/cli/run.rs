@@ -1,11 +1,12 @@
 //! A recorded run of a command: its folder, its timeline, its observers, and at its end the verdicts.
 
+use std::collections::BTreeMap;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::lab::Lab;
 use crate::cli::reports::Reports;
 use crate::cli::terminal::Live;
-use crate::drill::plan::Plan;
 use crate::drill::stage::Stage;
 use crate::error::Exit;
 use crate::faults::journal::Journal;
@@ -31,16 +32,23 @@ impl Run {
     ///
     /// # Errors
     /// When there is no lab, or the run's folder cannot be made.
-    pub async fn start(lab: &Lab, what: &str, limits: Limits, cancel: CancellationToken) -> anyhow::Result<Self> {
+    pub async fn start(
+        lab: &Lab,
+        what: &str,
+        limits: &Limits,
+        skip: &BTreeMap<String, String>,
+        cancel: CancellationToken,
+    ) -> anyhow::Result<Self> {
         let expected = lab.expectation(&lab.project().await?);
         let run = RunFolder::create(lab.state.runs(), &lab.settings.project, what)?;
         run.write("compose.yaml", lab.file.to_yaml()?.as_bytes())?;
         let timeline = Timeline::create(&run.timeline())?;
         let live = Live::show(timeline.live());
-        lab.start(&timeline, &expected, &limits);
+        lab.start(&timeline, &expected, limits, skip);
         let observers = lab.observe_all(&timeline);
         let stage = Stage {
-            engine: lab.engine.clone(),
+            means: lab.means(expected.clone()),
+            file: lab.file.clone(),
             project: lab.settings.project.clone(),
             expected,
             timeline,
@@ -88,12 +96,12 @@ pub fn conclude(run: &RunFolder, reports: &Reports) -> anyhow::Result<Exit> {
 ///
 /// # Errors
 /// When the timeline cannot be read, or a file cannot be written.
-pub fn withhold(run: &RunFolder, reports: &Reports, plan: &Plan, why: &str) -> anyhow::Result<()> {
+pub fn withhold(run: &RunFolder, reports: &Reports, why: &str) -> anyhow::Result<()> {
     if !reports.for_machines() {
         return Ok(());
     }
     let evidence = Evidence::new(record::read(&run.timeline())?, None)?;
-    let judgement = Judgement::withheld(run.name(), evidence, plan.fault.name(), &plan.service, why);
+    let judgement = Judgement::withheld(run.name(), evidence, why);
     reports.show_to_machines(&judgement)?;
     reports.write(&judgement, run.path())
 }

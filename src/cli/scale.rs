@@ -4,8 +4,7 @@ use crate::cli::lab::{Lab, command_line, unless_interrupted};
 use crate::cli::terminal::Steps;
 use crate::cli::{interrupt, settings, up};
 use crate::drill::machine::Outcome;
-use crate::engine::converge::{self, plan};
-use crate::engine::images;
+use crate::engine::converge;
 use crate::error::{Exit, Expected, nearest};
 use crate::settings::check::MOST_REPLICAS;
 use crate::topology::{CONSUMER, PRODUCER, Topology};
@@ -25,27 +24,14 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     for (service, count) in &args.replicas {
         wanted.push((service.as_str(), replicas(&topology, service, count)?));
     }
-    let mut lab = Lab::running(settings).await?;
+    let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let cancel = interrupt::on_signal("leaving the lab as it is", "the lab is left as it is")?;
-    let project = lab.project().await?;
-    for (service, count) in &wanted {
-        if let Some(service) = lab.file.services.get_mut(*service) {
-            service.scale = *count;
-        }
-    }
+    lab.project().await?;
     let steps = Steps::show();
     let scaled = unless_interrupted(&cancel, async {
-        let references = wanted
-            .iter()
-            .map(|(service, _)| lab.file.services[*service].image.clone());
-        let images = images::obtain(lab.engine.as_ref(), references, steps.sender()).await?;
-        for (service, _) in &wanted {
-            // Only this service: a broker that a fault keeps down stays down.
-            let mut plan = plan(&lab.file, &project, &images).only(service, &project);
-            // Scaling makes more or fewer of them; those that stay are not interrupted for a newer image.
-            plan.recreate.clear();
-            converge::apply(lab.engine.as_ref(), &lab.file, &plan, steps.sender()).await?;
+        for (service, count) in &wanted {
+            converge::scale(lab.engine.as_ref(), &lab.file, service, *count, steps.sender()).await?;
         }
         Ok(())
     })

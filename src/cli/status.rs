@@ -1,5 +1,6 @@
 //! `khd status`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use crate::cli::settings;
 use crate::cli::terminal::{Output, table};
 use crate::drill::wait::until;
 use crate::error::Exit;
-use crate::faults::journal::{Entry, Journal};
+use crate::faults::Injection;
+use crate::faults::journal::Journal;
 use crate::timeline::conditions;
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
@@ -29,7 +31,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let lab = Lab::running(settings).await?;
     let expected = lab.expectation(&lab.project().await?);
     let timeline = Timeline::unrecorded();
-    lab.start(&timeline, &expected, &lab.limits());
+    lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let _observers = lab.observe(&timeline);
     // A healthy lab shows itself within a second; of another one, what is known after three has to do.
     let _ = until(
@@ -37,7 +39,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         Duration::from_secs(3),
         &CancellationToken::new(),
         |view| {
-            let mut lacking = conditions::healthy(view, &expected, None);
+            let mut lacking = conditions::healthy(view, &expected);
             if view.offsets.is_none() || view.controller.is_none() {
                 lacking.push("not all is known".into());
             }
@@ -74,7 +76,7 @@ fn under_replicated(view: &View, expected: &Expectation) -> usize {
         .count()
 }
 
-fn summary(view: &View, expected: &Expectation, faults: &[Entry]) -> Value {
+fn summary(view: &View, expected: &Expectation, faults: &[Injection]) -> Value {
     let brokers: Vec<Value> = expected
         .brokers
         .iter()
@@ -85,8 +87,8 @@ fn summary(view: &View, expected: &Expectation, faults: &[Entry]) -> Value {
         })
         .collect();
     json!({
-        "healthy": conditions::healthy(view, expected, None).is_empty(),
-        "lacking": conditions::healthy(view, expected, None),
+        "healthy": conditions::healthy(view, expected).is_empty(),
+        "lacking": conditions::healthy(view, expected),
         "controller": view.controller.map(|(id, _)| id),
         "controller_epoch": view.controller.map(|(_, epoch)| epoch),
         "zookeepers": view.zookeepers,
@@ -105,7 +107,7 @@ fn summary(view: &View, expected: &Expectation, faults: &[Entry]) -> Value {
     })
 }
 
-fn readable(view: &View, expected: &Expectation, faults: &[Entry]) -> String {
+fn readable(view: &View, expected: &Expectation, faults: &[Injection]) -> String {
     let mut rows = Vec::new();
     for service in &expected.zookeepers {
         let mode = view
@@ -165,12 +167,9 @@ fn readable(view: &View, expected: &Expectation, faults: &[Entry]) -> String {
         text += &format!("messages    {} produced, {} consumed\n", offsets.end, offsets.committed);
     }
     for entry in faults {
-        text += &format!(
-            "fault       {} of {} since {}\n",
-            entry.fault, entry.target.service, entry.since
-        );
+        text += &format!("fault       {} since {}\n", entry.words(), entry.since);
     }
-    match conditions::healthy(view, expected, None).as_slice() {
+    match conditions::healthy(view, expected).as_slice() {
         [] => text += "\nthe lab is healthy\n",
         lacking => text += &format!("\nthe lab is not healthy:\n  {}\n", lacking.join("\n  ")),
     }

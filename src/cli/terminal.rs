@@ -180,11 +180,14 @@ fn timed(elapsed_ms: u64, text: &str) -> String {
 /// One event in words, with the seconds since the start; nothing for what is told elsewhere or too small.
 fn line(event: &Event) -> Option<String> {
     let text = match &event.kind {
-        Kind::PhaseStarted { phase } => meaning(phase)?.to_owned(),
-        Kind::PhaseEnded { ok: false, lacking, .. } => format!("  did not come true: {}", lacking.join("; ")),
-        Kind::FaultInjected { fault, target } => format!("  {fault} {target}"),
-        Kind::FaultEffective { proof, .. } => format!("  {proof}"),
-        Kind::FaultUndone { target, .. } => format!("  start {target}"),
+        Kind::StepStarted { words, .. } => words.clone(),
+        Kind::StepEnded { ok: false, lacking, .. } => format!("  did not come true: {}", lacking.join("; ")),
+        Kind::FaultInjected {
+            fault, targets, asked, ..
+        } if !asked.is_empty() => {
+            format!("  {fault} {} ({})", targets.join(", "), asked.join(", "))
+        }
+        Kind::FaultEffective { proof, .. } | Kind::FaultHealed { proof, .. } => format!("  {proof}"),
         Kind::BrokerAnswers => format!("  {} answers", event.source),
         Kind::BrokerSilent { .. } => format!("  {} is silent", event.source),
         Kind::ControllerElected { controller, epoch } if *controller >= 0 => {
@@ -202,22 +205,6 @@ fn line(event: &Event) -> Option<String> {
         _ => return None,
     };
     Some(timed(event.elapsed_ms, &text))
-}
-
-/// What a phase is for, in words.
-fn meaning(phase: &str) -> Option<&'static str> {
-    Some(match phase {
-        "healthy" => "checking that the lab is healthy",
-        "inject" => "injecting the fault",
-        "effect" => "proving that the fault took effect",
-        "settle" => "waiting until leaders, replicas and group have settled without it",
-        "hold" => "keeping the fault in place while the workload runs",
-        "restore" => "undoing the fault",
-        "recover" => "waiting until replicas are in sync and leaders are back",
-        "audit" => "comparing what producers were told with what the log holds",
-        "ready" => "waiting until the lab is proven ready",
-        _ => return None,
-    })
 }
 
 /// Shows on stderr what is still lacking while something is waited for.

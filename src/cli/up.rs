@@ -1,5 +1,6 @@
 //! `khd up`.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -76,8 +77,11 @@ async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
     lab.dir.save_settings(&lab.settings)?;
     // A lab that is brought up has no faults: those that an earlier khd left are undone.
     let journal = Journal::at(lab.dir.journal());
-    journal.forget_missing(&engine.project(&lab.settings.project).await?)?;
-    journal.undo(engine, None).await?;
+    let project = engine.project(&lab.settings.project).await?;
+    journal.forget_missing(&project)?;
+    journal
+        .undo(&lab.means(lab.expectation(&project)), |_| true, |_| {})
+        .await?;
     converge::converge(engine, &lab.file, &images, steps.sender()).await?;
     Ok(())
 }
@@ -87,10 +91,10 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
     let deadline = Instant::now() + within;
     let timeline = Timeline::unrecorded();
     let expected = lab.expectation(&lab.project().await?);
-    lab.start(&timeline, &expected, &lab.limits());
+    lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let observers = lab.observe(&timeline);
 
-    let healthy = |view: &View| conditions::healthy(view, &expected, None);
+    let healthy = |view: &View| conditions::healthy(view, &expected);
     let outcome = alive(&timeline, healthy, deadline, cancel).await;
     require(lab, outcome, within).await?;
 
@@ -227,7 +231,7 @@ async fn last_lines(lab: &Lab, text: &str) -> Option<(String, Vec<String>)> {
 /// Waits until every partition is assigned once again, after containers of clients came or went.
 pub async fn settled(lab: &Lab, expected: &Expectation, cancel: &CancellationToken) -> Outcome {
     let timeline = Timeline::unrecorded();
-    lab.start(&timeline, expected, &lab.limits());
+    lab.start(&timeline, expected, &lab.limits(), &BTreeMap::new());
     let _observers = lab.observe(&timeline);
     let condition = |view: &View| {
         let workload = &expected.workload;

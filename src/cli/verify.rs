@@ -1,5 +1,6 @@
 //! `khd verify`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cli::expect::Expect;
@@ -8,8 +9,8 @@ use crate::cli::reports::Reports;
 use crate::cli::run::{Run, conclude};
 use crate::cli::{interrupt, settings};
 use crate::drill::audit;
-use crate::drill::machine::{Outcome, Phase};
-use crate::drill::runner::phased;
+use crate::drill::machine::{Outcome, Task};
+use crate::drill::runner::recorded;
 use crate::drill::wait::until;
 use crate::error::{Exit, Expected};
 use crate::timeline::conditions;
@@ -35,16 +36,14 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let limits = args.expect.over(lab.limits());
     let cancel = interrupt::on_signal("ending", "the lab is left as it is")?;
     args.reports.prepare()?;
-    let run = Run::start(&lab, "verify", limits, cancel.clone()).await?;
+    let run = Run::start(&lab, "verify", &limits, &BTreeMap::new(), cancel.clone()).await?;
     let stage = &run.stage;
     // What is not healthy by then is for the verdicts to say.
     let healthy = until(stage.timeline.view(), Duration::from_secs(20), &cancel, |view| {
-        let mut lacking = conditions::healthy(view, &stage.expected, None);
-        lacking.extend(conditions::leaders_balanced(view, &stage.expected));
-        lacking
+        conditions::whole(view, &stage.expected)
     });
-    phased(&stage.timeline, Phase::Healthy.name(), healthy).await;
-    let collected = phased(&stage.timeline, Phase::Audit.name(), audit::collect(stage)).await;
+    recorded(&stage.timeline, 0, &Task::Healthy, healthy).await;
+    let collected = recorded(&stage.timeline, 1, &Task::Audit, audit::collect(stage)).await;
     let interrupted = collected == Outcome::Interrupted;
     let folder = run.end(if interrupted { "interrupted" } else { "done" }).await;
     if interrupted {

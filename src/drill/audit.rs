@@ -110,7 +110,7 @@ async fn settled(stage: &Stage, cut: Timestamp) -> anyhow::Result<Ledgers> {
 async fn copy_ledgers(stage: &Stage) -> anyhow::Result<()> {
     let folder = stage.run.ledgers();
     let copied = stage
-        .engine
+        .engine()
         .copy_volume(&stage.project, LEDGERS, &stage.ledger_image, &folder)
         .await;
     copied.context("cannot collect the ledgers")?;
@@ -131,7 +131,7 @@ async fn look(stage: &Stage, cut: Timestamp) -> anyhow::Result<Ledgers> {
 /// Keeps what the containers printed since the run began. Evidence for people, which no verdict needs.
 async fn keep_logs(stage: &Stage) {
     let started = Timestamp::now().checked_sub(stage.timeline.elapsed()).ok();
-    let Ok(project) = stage.engine.project(&stage.project).await else {
+    let Ok(project) = stage.engine().project(&stage.project).await else {
         return;
     };
     for container in project.containers {
@@ -139,7 +139,7 @@ async fn keep_logs(stage: &Stage) {
             since: started,
             ..LogOptions::default()
         };
-        let mut lines = stage.engine.logs(&container.name, options);
+        let mut lines = stage.engine().logs(&container.name, options);
         let mut text = String::new();
         while let Some(Ok(line)) = lines.next().await {
             let _ = writeln!(text, "{}", line.text);

@@ -1,55 +1,63 @@
-//! The course of a drill: which phase follows which outcome. A pure function; nothing here waits or touches anything.
+//! The course of a drill: which steps follow which outcome. A pure function; nothing here waits or touches anything.
 //!
 //! ```text
-//! healthy → inject → effect → settle → hold → restore → recover → audit → judge
-//!    │         └────────┴────────┴───────┴──→ restore on interruption or failure
+//! healthy → the plan's steps → undo what is left → recover → audit → judge
+//!    │            └→ on interruption or failure: undo what is left → end
 //!    └→ untouched
 //! ```
-//! Once a fault may be in place, every way to the end leads through `restore`, unless the user asked to leave it.
+//! Once a fault may be in place, every way to the end leads through undoing it, unless the user asked to leave it.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
+use crate::drill::plan::{Action, Plan, Step};
 use crate::timeline::conditions::Lacking;
 
-/// A phase of a drill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
+/// A step that is numbered, and can be run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
     /// The lab has to be healthy before anything is touched.
     Healthy,
-    /// The fault is journaled and injected.
-    Inject,
-    /// The fault has to be proven.
-    Effect,
-    /// Leaders, ISRs, controller and group have to settle without the target.
-    Settle,
-    /// The fault stays in place while the workload runs.
-    Hold,
-    /// The fault is undone.
-    Restore,
+    /// One of the plan's.
+    Do(Action),
+    /// Every fault that is still in place is undone.
+    UndoAll,
     /// The lab has to become whole again.
     Recover,
     /// Ledgers and log are collected and compared.
     Audit,
 }
 
-impl Phase {
-    /// Its name in timelines and on terminals.
-    pub fn name(self) -> &'static str {
+impl Task {
+    /// What sort of step it is, in one word: `healthy`, `fail`, `restore`, `until`, `wait`, `scale`, `note`, `undo`,
+    /// `recover`, `audit`.
+    pub fn sort(&self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
-            Self::Inject => "inject",
-            Self::Effect => "effect",
-            Self::Settle => "settle",
-            Self::Hold => "hold",
-            Self::Restore => "restore",
+            Self::Do(Action::Fail(_)) => "fail",
+            Self::Do(Action::Restore(_)) => "restore",
+            Self::Do(Action::Until { .. }) => "until",
+            Self::Do(Action::Wait(_)) => "wait",
+            Self::Do(Action::Scale { .. }) => "scale",
+            Self::Do(Action::Note(_)) => "note",
+            Self::UndoAll => "undo",
             Self::Recover => "recover",
             Self::Audit => "audit",
         }
     }
+
+    /// It in words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Healthy => "check that the lab is healthy".into(),
+            Self::Do(action) => action.to_string(),
+            Self::UndoAll => "undo what is still in place".into(),
+            Self::Recover => "wait until replicas are in sync and leaders are back".into(),
+            Self::Audit => "compare what producers were told with what the log holds".into(),
+        }
+    }
 }
 
-/// How a phase went.
+/// How a step went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// What it was for is done or true.
@@ -62,11 +70,13 @@ pub enum Outcome {
     Interrupted,
 }
 
-/// What comes next.
+/// What the machine wants next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// Run this phase.
-    Run(Phase),
+    /// Run the step of that number, beside those that run.
+    Start(u32),
+    /// Let the steps that run end as soon as they can.
+    Hurry,
     /// The drill is over.
     End(Ending),
 }
@@ -80,13 +90,13 @@ pub enum Ending {
     Untouched(Lacking),
     /// The evidence could not be collected.
     NoEvidence(String),
-    /// A signal ended it; no fault is left in place, but for one that was held already and should be left.
+    /// A signal ended it; no fault is left in place, but for those that were held already and should be left.
     Interrupted,
     /// Something broke.
     Broken {
         /// What.
         error: String,
-        /// Whether the fault is still in place, journaled.
+        /// Whether faults are still in place, journaled.
         fault_in_place: bool,
     },
 }
@@ -95,66 +105,250 @@ pub enum Ending {
 #[derive(Debug, Clone)]
 pub struct Machine {
     leave: bool,
-    phase: Phase,
-    /// How it has to end once the fault is undone, when it cannot go on to be judged.
-    cut_short: Option<Ending>,
+    /// All steps by number: the plan's, and before and after them what every drill does.
+    tasks: Vec<Task>,
+    course: Sequence,
+    stage: Stage,
+    running: BTreeSet<u32>,
+    /// Labels of the faults that may be in place.
+    in_place: BTreeSet<String>,
+    /// The steps are over before their end, and how the drill ends then; nothing where it is judged all the same.
+    cut_short: Option<Option<Ending>>,
 }
 
+/// Where in its course a drill is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Healthy,
+    Steps,
+    Undo,
+    Recover,
+    Audit,
+    Ended,
+}
+
+/// Steps one after another, each of them one or several rows at once.
+#[derive(Debug, Clone)]
+struct Sequence {
+    nodes: Vec<Node>,
+    at: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Node {
+    Task(u32),
+    Parallel(Vec<Sequence>),
+}
+
+const HEALTHY: u32 = 0;
+
 impl Machine {
-    /// A drill about to begin with [`Phase::Healthy`]; with `leave` the fault stays in place at its end.
-    pub fn new(leave: bool) -> Self {
+    /// A drill about to begin.
+    pub fn new(plan: &Plan) -> Self {
+        let mut tasks = vec![Task::Healthy];
+        let course = Sequence::of(&plan.steps, &mut tasks);
+        tasks.extend([Task::UndoAll, Task::Recover, Task::Audit]);
         Self {
-            leave,
-            phase: Phase::Healthy,
+            leave: plan.leave,
+            tasks,
+            course,
+            stage: Stage::Healthy,
+            running: BTreeSet::new(),
+            in_place: BTreeSet::new(),
             cut_short: None,
         }
     }
 
-    /// The phase that is being run.
-    pub fn phase(&self) -> Phase {
-        self.phase
+    /// All steps, by number.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
     }
 
-    /// Takes the outcome of the phase that was run, and says what comes next.
-    pub fn advance(&mut self, outcome: Outcome) -> Next {
-        let next = self.follow(outcome);
-        if let Next::Run(phase) = &next {
-            self.phase = *phase;
-        }
-        next
+    /// Begins.
+    pub fn begin(&mut self) -> Vec<Next> {
+        self.start(vec![HEALTHY])
     }
 
-    fn follow(&mut self, outcome: Outcome) -> Next {
-        use Phase::{Audit, Effect, Healthy, Hold, Inject, Recover, Restore, Settle};
-        match (self.phase, outcome) {
-            (Healthy, Outcome::Done) => Next::Run(Inject),
-            (Healthy, Outcome::Expired(lacking)) => Next::End(Ending::Untouched(lacking)),
-            (Audit, Outcome::Failed(error)) => Next::End(Ending::NoEvidence(error)),
-            (Healthy, outcome) | (Recover | Audit, outcome @ (Outcome::Interrupted | Outcome::Failed(_))) => {
-                Next::End(ending(outcome, false))
-            }
-
-            (Inject, Outcome::Done) => Next::Run(Effect),
-            (Effect, Outcome::Done) => Next::Run(Settle),
-            // A fault without effect is of no use to anybody: it is undone even where it should have been left.
-            (Effect, Outcome::Expired(_)) => Next::Run(Restore),
-            // Leaders that do not move are for the verdicts to judge, not a reason to look away.
-            (Settle, Outcome::Done | Outcome::Expired(_)) => Next::Run(Hold),
-            (Hold, Outcome::Done | Outcome::Expired(_)) => Next::Run(if self.leave { Audit } else { Restore }),
-            (Inject | Effect | Settle | Hold, outcome) => {
-                self.cut_short = Some(ending(outcome, false));
-                Next::Run(Restore)
-            }
-
-            (Restore, Outcome::Done) => match self.cut_short.take() {
-                Some(ending) => Next::End(ending),
-                None => Next::Run(Recover),
+    /// Takes the outcome of a step that was run, and says what comes next.
+    pub fn advance(&mut self, step: u32, outcome: Outcome) -> Vec<Next> {
+        self.running.remove(&step);
+        match self.stage {
+            Stage::Healthy => match outcome {
+                Outcome::Done => {
+                    self.stage = Stage::Steps;
+                    let first = self.course.enter();
+                    self.go_on(first)
+                }
+                Outcome::Expired(lacking) => self.end(Ending::Untouched(lacking)),
+                outcome => self.end(ending(outcome, false)),
             },
-            (Restore, outcome) => Next::End(ending(outcome, true)),
-
-            (Recover, Outcome::Done | Outcome::Expired(_)) => Next::Run(Audit),
-            (Audit, Outcome::Done | Outcome::Expired(_)) => Next::End(Ending::Judge),
+            Stage::Steps => {
+                let hurry = self.after_step(step, outcome);
+                if self.cut_short.is_some() {
+                    if self.running.is_empty() {
+                        return self.undo();
+                    }
+                    return if hurry { vec![Next::Hurry] } else { Vec::new() };
+                }
+                let next = self.course.after(step);
+                self.go_on(next)
+            }
+            Stage::Undo => match outcome {
+                Outcome::Done | Outcome::Expired(_) => {
+                    self.in_place.clear();
+                    self.recover()
+                }
+                outcome => self.end(ending(outcome, true)),
+            },
+            Stage::Recover => match outcome {
+                Outcome::Done | Outcome::Expired(_) => self.enter(Stage::Audit),
+                outcome => self.end(ending(outcome, false)),
+            },
+            Stage::Audit => match outcome {
+                Outcome::Done | Outcome::Expired(_) => self.end(Ending::Judge),
+                Outcome::Failed(error) => self.end(Ending::NoEvidence(error)),
+                Outcome::Interrupted => self.end(Ending::Interrupted),
+            },
+            Stage::Ended => Vec::new(),
         }
+    }
+
+    /// Keeps the books after one of the plan's steps; says whether the others have to hurry now.
+    fn after_step(&mut self, step: u32, outcome: Outcome) -> bool {
+        let task = &self.tasks[step as usize];
+        if let (Task::Do(Action::Restore(label)), Outcome::Done | Outcome::Expired(_)) = (task, &outcome) {
+            match label {
+                Some(label) => {
+                    self.in_place.remove(label);
+                }
+                None => self.in_place.clear(),
+            }
+        }
+        if let (Task::Do(Action::Fail(fail)), Outcome::Done) = (task, &outcome)
+            && !fail.how.fault().stays()
+        {
+            self.in_place.remove(&fail.label);
+        }
+        let cut = match (task, outcome) {
+            (_, Outcome::Done) => return false,
+            // A fault without effect is of no use to anybody: it is undone even where it should have been left.
+            (Task::Do(Action::Fail(_)), Outcome::Expired(_)) => None,
+            // Leaders that do not move are for the verdicts to judge, not a reason to look away.
+            (_, Outcome::Expired(_)) => return false,
+            (_, outcome) => Some(ending(outcome, false)),
+        };
+        if self.cut_short.is_some() {
+            return false;
+        }
+        self.cut_short = Some(cut);
+        true
+    }
+
+    /// Starts the next of the plan's steps; with none left, and none running, the plan is done.
+    fn go_on(&mut self, steps: Vec<u32>) -> Vec<Next> {
+        if steps.is_empty() && self.running.is_empty() {
+            return if self.leave && !self.in_place.is_empty() {
+                self.enter(Stage::Audit)
+            } else {
+                self.undo()
+            };
+        }
+        self.start(steps)
+    }
+
+    fn undo(&mut self) -> Vec<Next> {
+        if self.in_place.is_empty() {
+            self.recover()
+        } else {
+            self.enter(Stage::Undo)
+        }
+    }
+
+    fn recover(&mut self) -> Vec<Next> {
+        match self.cut_short.take().flatten() {
+            Some(ending) => self.end(ending),
+            None => self.enter(Stage::Recover),
+        }
+    }
+
+    fn enter(&mut self, stage: Stage) -> Vec<Next> {
+        self.stage = stage;
+        let last = self.tasks.len() as u32 - 1;
+        let step = match stage {
+            Stage::Undo => last - 2,
+            Stage::Recover => last - 1,
+            _ => last,
+        };
+        self.start(vec![step])
+    }
+
+    fn start(&mut self, steps: Vec<u32>) -> Vec<Next> {
+        for step in &steps {
+            self.running.insert(*step);
+            if let Task::Do(Action::Fail(fail)) = &self.tasks[*step as usize] {
+                // One that does not stay is healed by the step that injects it, unless that is cut off.
+                self.in_place.insert(fail.label.clone());
+            }
+        }
+        steps.into_iter().map(Next::Start).collect()
+    }
+
+    fn end(&mut self, ending: Ending) -> Vec<Next> {
+        self.stage = Stage::Ended;
+        vec![Next::End(ending)]
+    }
+}
+
+impl Sequence {
+    /// Numbers the plan's steps, depth first, and appends them to `tasks`.
+    fn of(steps: &[Step], tasks: &mut Vec<Task>) -> Self {
+        let node = |step: &Step| match step {
+            Step::Do(action) => {
+                tasks.push(Task::Do(action.clone()));
+                Node::Task(tasks.len() as u32 - 1)
+            }
+            Step::Parallel(rows) => Node::Parallel(rows.iter().map(|row| Self::of(row, tasks)).collect()),
+        };
+        let nodes = steps.iter().map(node).collect();
+        Self { nodes, at: 0 }
+    }
+
+    /// The steps to begin with, from the present node on; none when there is nothing (more) to do.
+    fn enter(&mut self) -> Vec<u32> {
+        while let Some(node) = self.nodes.get_mut(self.at) {
+            let first = match node {
+                Node::Task(step) => vec![*step],
+                Node::Parallel(rows) => rows.iter_mut().flat_map(Self::enter).collect(),
+            };
+            if !first.is_empty() {
+                return first;
+            }
+            self.at += 1;
+        }
+        Vec::new()
+    }
+
+    /// The steps that follow the one that ended.
+    fn after(&mut self, ended: u32) -> Vec<u32> {
+        match self.nodes.get_mut(self.at) {
+            Some(Node::Task(step)) if *step == ended => {
+                self.at += 1;
+                self.enter()
+            }
+            Some(Node::Parallel(rows)) => {
+                let next: Vec<u32> = rows.iter_mut().flat_map(|row| row.after(ended)).collect();
+                if next.is_empty() && rows.iter().all(Self::is_over) {
+                    self.at += 1;
+                    return self.enter();
+                }
+                next
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.at >= self.nodes.len()
     }
 }
 
@@ -171,47 +365,106 @@ fn ending(outcome: Outcome, fault_in_place: bool) -> Ending {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::drill::plan::Fail;
+    use crate::faults::How;
+    use crate::timeline::limits::Limits;
 
-    /// Runs a machine against outcomes, and returns the phases that were run and how it ended.
-    fn run(leave: bool, mut outcome: impl FnMut(Phase) -> Outcome) -> (Vec<Phase>, Ending) {
-        let mut machine = Machine::new(leave);
-        let mut phases = Vec::new();
+    fn fail(label: &str) -> Step {
+        Step::Do(Action::Fail(Fail {
+            label: label.into(),
+            targets: vec!["kafka2".parse().unwrap()],
+            how: How::all().remove(0),
+        }))
+    }
+
+    fn plan(steps: Vec<Step>, leave: bool) -> Plan {
+        Plan {
+            drill: "drill".into(),
+            steps,
+            leave,
+            seed: 1,
+            limits: Limits::new(),
+            skip: BTreeMap::new(),
+        }
+    }
+
+    fn one(leave: bool) -> Plan {
+        let Step::Do(Action::Fail(fail)) = fail("it") else {
+            unreachable!()
+        };
+        Plan::of_one(fail, Duration::from_secs(1), leave, Limits::new(), 1)
+    }
+
+    /// Runs a machine against outcomes, always ending the oldest step first, and returns the sorts of the steps that were
+    /// begun and how it ended.
+    fn run(plan: &Plan, mut outcome: impl FnMut(&Task) -> Outcome) -> (Vec<&'static str>, Ending) {
+        let mut machine = Machine::new(plan);
+        let (mut begun, mut running) = (Vec::new(), std::collections::VecDeque::new());
+        let mut queue = machine.begin();
         loop {
-            phases.push(machine.phase());
-            assert!(phases.len() < 20, "a drill that does not end: {phases:?}");
-            if let Next::End(ending) = machine.advance(outcome(machine.phase())) {
-                return (phases, ending);
+            for next in queue {
+                match next {
+                    Next::Start(step) => {
+                        begun.push(machine.tasks()[step as usize].sort());
+                        running.push_back(step);
+                    }
+                    Next::Hurry => {}
+                    Next::End(ending) => {
+                        assert!(running.is_empty(), "steps run on: {begun:?}");
+                        return (begun, ending);
+                    }
+                }
             }
+            assert!(begun.len() < 200, "a drill that does not end: {begun:?}");
+            let step = running.pop_front().expect("a drill that stands still");
+            let came = outcome(&machine.tasks()[step as usize]);
+            queue = machine.advance(step, came);
         }
     }
 
     #[test]
-    fn a_drill_without_trouble_runs_every_phase_and_is_judged() {
-        use Phase::{Audit, Effect, Healthy, Hold, Inject, Recover, Restore, Settle};
-        let (phases, ending) = run(false, |_| Outcome::Done);
-        assert_eq!(phases, [Healthy, Inject, Effect, Settle, Hold, Restore, Recover, Audit]);
+    fn a_drill_without_trouble_runs_every_step_and_is_judged() {
+        let (begun, ending) = run(&one(false), |_| Outcome::Done);
+        assert_eq!(
+            begun,
+            ["healthy", "fail", "until", "wait", "restore", "recover", "audit"]
+        );
         assert_eq!(ending, Ending::Judge);
-        let (phases, ending) = run(true, |_| Outcome::Done);
-        assert_eq!(phases, [Healthy, Inject, Effect, Settle, Hold, Audit]);
+        let (begun, ending) = run(&one(true), |_| Outcome::Done);
+        assert_eq!(begun, ["healthy", "fail", "until", "wait", "audit"]);
         assert_eq!(ending, Ending::Judge);
     }
 
     #[test]
     fn an_unhealthy_lab_is_left_untouched() {
-        let (phases, ending) = run(false, |_| Outcome::Expired(vec!["kafka3 does not answer".into()]));
-        assert_eq!(phases, [Phase::Healthy]);
+        let (begun, ending) = run(&one(false), |_| Outcome::Expired(vec!["kafka3 does not answer".into()]));
+        assert_eq!(begun, ["healthy"]);
         assert_eq!(ending, Ending::Untouched(vec!["kafka3 does not answer".into()]));
     }
 
     #[test]
-    fn a_fault_that_cannot_be_undone_is_said_to_be_in_place() {
-        let (_, ending) = run(false, |phase| match phase {
-            Phase::Restore => Outcome::Failed("the engine is gone".into()),
+    fn a_fault_without_effect_is_undone_and_judged_all_the_same() {
+        let (begun, ending) = run(&one(true), |task| match task.sort() {
+            "fail" => Outcome::Expired(vec!["kafka2 still answers".into()]),
             _ => Outcome::Done,
         });
+        assert_eq!(begun, ["healthy", "fail", "undo", "recover", "audit"]);
+        assert_eq!(ending, Ending::Judge);
+    }
+
+    #[test]
+    fn what_could_not_be_undone_is_tried_again_and_then_said_to_be_in_place() {
+        let (begun, ending) = run(&one(false), |task| match task.sort() {
+            "restore" | "undo" => Outcome::Failed("the engine is gone".into()),
+            _ => Outcome::Done,
+        });
+        assert_eq!(begun, ["healthy", "fail", "until", "wait", "restore", "undo"]);
         assert_eq!(
             ending,
             Ending::Broken {
@@ -219,6 +472,31 @@ mod tests {
                 fault_in_place: true
             }
         );
+    }
+
+    #[test]
+    fn rows_in_parallel_are_all_done_before_the_next_step() {
+        let wait = || Step::Do(Action::Wait(Duration::ZERO));
+        let rows = vec![vec![fail("a"), wait()], vec![], vec![fail("b")]];
+        let (begun, ending) = run(&plan(vec![Step::Parallel(rows), wait()], false), |_| Outcome::Done);
+        assert_eq!(
+            begun,
+            ["healthy", "fail", "fail", "wait", "wait", "undo", "recover", "audit"]
+        );
+        assert_eq!(ending, Ending::Judge);
+    }
+
+    #[test]
+    fn a_step_that_fails_lets_those_beside_it_hurry_and_starts_no_others() {
+        let mut machine = Machine::new(&plan(
+            vec![Step::Parallel(vec![vec![fail("a")], vec![fail("b")]])],
+            false,
+        ));
+        machine.begin();
+        assert_eq!(machine.advance(0, Outcome::Done), [Next::Start(1), Next::Start(2)]);
+        assert_eq!(machine.advance(1, Outcome::Failed("no".into())), [Next::Hurry]);
+        assert_eq!(machine.advance(2, Outcome::Interrupted), [Next::Start(3)]);
+        assert_eq!(machine.tasks()[3], Task::UndoAll);
     }
 
     fn any_outcome() -> impl Strategy<Value = Outcome> {
@@ -230,35 +508,49 @@ mod tests {
         ]
     }
 
+    fn any_steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            prop::sample::select(vec!["a", "b", "c"]).prop_map(fail),
+            prop::sample::select(vec!["a", "b", "c"])
+                .prop_map(|label| Step::Do(Action::Restore(Some(label.to_owned())))),
+            Just(Step::Do(Action::Restore(None))),
+            Just(Step::Do(Action::Wait(Duration::ZERO))),
+        ];
+        let step = step.prop_recursive(2, 12, 3, |step| {
+            let rows = prop::collection::vec(prop::collection::vec(step, 0..3), 0..3);
+            rows.prop_map(Step::Parallel)
+        });
+        prop::collection::vec(step, 0..6)
+    }
+
     proptest! {
         #[test]
-        fn whatever_happens_an_injected_fault_is_undone_left_on_purpose_or_named(
+        fn whatever_happens_every_fault_is_undone_left_on_purpose_or_named(
             leave: bool,
-            outcomes in prop::collection::vec(any_outcome(), 20),
+            steps in any_steps(),
+            outcomes in prop::collection::vec(any_outcome(), 200),
         ) {
             let mut outcomes = outcomes.into_iter();
-            let mut restored = false;
-            let (phases, ending) = run(leave, |phase| {
+            let mut in_place: BTreeSet<String> = BTreeSet::new();
+            let (begun, ending) = run(&plan(steps, leave), |task| {
                 let outcome = outcomes.next().unwrap();
-                restored |= phase == Phase::Restore && outcome == Outcome::Done;
+                let through = matches!(outcome, Outcome::Done | Outcome::Expired(_));
+                match task {
+                    // Whatever becomes of an injection, the fault may be in place.
+                    Task::Do(Action::Fail(fail)) => {
+                        in_place.insert(fail.label.clone());
+                    }
+                    Task::Do(Action::Restore(Some(label))) if through => {
+                        in_place.remove(label);
+                    }
+                    Task::Do(Action::Restore(None)) | Task::UndoAll if through => in_place.clear(),
+                    _ => {}
+                }
                 outcome
             });
-            let injected = phases.contains(&Phase::Inject);
             let named = matches!(ending, Ending::Broken { fault_in_place: true, .. });
-            let left = leave && phases.contains(&Phase::Audit);
-            prop_assert!(!injected || restored || named || left, "{phases:?} {ending:?}");
-            prop_assert!(!(restored && named), "{phases:?} {ending:?}");
-        }
-
-        #[test]
-        fn an_interruption_is_never_judged(at in 0usize..8) {
-            let mut step = 0;
-            let (_, ending) = run(false, |phase| {
-                step += 1;
-                if step == at + 1 && phase != Phase::Restore { Outcome::Interrupted } else { Outcome::Done }
-            });
-            // The restore phase itself cannot be interrupted.
-            prop_assert_eq!(ending == Ending::Judge, at == 5);
+            let left = leave && begun.contains(&"audit");
+            prop_assert!(in_place.is_empty() || named || left, "{begun:?} {ending:?} {in_place:?}");
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Drills: what is done to a lab and in which order, up to the evidence that verdicts are made of.
 //!
-//! [`plan`] says what shall be done, [`machine`] what follows what, [`runner`] does it on a [`stage`], [`audit`] collects what
+//! [`plan`] says what shall be done, in words of [`condition`], [`machine`] what follows what, [`runner`] does it on a [`stage`], [`audit`] collects what
 //! producers were told and what the log holds, [`wait`] waits for conditions with a deadline.
 
 pub mod audit;
+pub mod condition;
 pub mod machine;
 pub mod plan;
 pub mod runner;

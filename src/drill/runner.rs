@@ -1,38 +1,80 @@
-//! Runs a drill: does what the machine says, phase by phase, and records it.
+//! Runs a drill: does what the machine says, step by step, and records it.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::drill::audit;
-use crate::drill::machine::{Ending, Machine, Next, Outcome, Phase};
-use crate::drill::plan::Plan;
+use crate::drill::machine::{Ending, Machine, Next, Outcome, Task};
+use crate::drill::plan::{Action, Fail, Plan};
 use crate::drill::stage::Stage;
-use crate::drill::wait::until;
-use crate::faults::target::{self, Target};
+use crate::drill::wait::{proven, until};
+use crate::engine::converge;
+use crate::error::Expected;
+use crate::faults::{Injection, Target};
 use crate::timeline::conditions;
 use crate::timeline::event::Kind;
 use crate::timeline::record::Timeline;
+use crate::timeline::view::View;
+
+/// A healthy lab is seen to be so at once; the rest is for a rebalance that is just under way.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(20);
+/// How long the lab may take to be whole again after everything was undone.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
+/// How long it may take until somebody has the role that a fault shall hit.
+const ROLE_WITHIN: Duration = Duration::from_secs(20);
+/// How often undoing is tried at the end of a drill: nothing may stay behind.
+const TRIES: u32 = 3;
+/// Time between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs a drill to its end. The observers must be running.
 pub async fn run(stage: &Stage, plan: &Plan) -> Ending {
-    let mut runner = Runner {
+    let mut machine = Machine::new(plan);
+    let tasks = machine.tasks().to_vec();
+    stage.timeline.emit(
+        "khd",
+        Kind::StepsPlanned {
+            drill: plan.drill.clone(),
+            seed: plan.seed,
+            steps: tasks.iter().map(Task::words).collect(),
+        },
+    );
+    let runner = Runner {
         stage,
         plan,
-        target: None,
-        effective: None,
+        tasks: &tasks,
+        hurry: stage.cancel.child_token(),
+        before: Mutex::default(),
     };
-    let mut machine = Machine::new(plan.leave);
+    let mut running = FuturesUnordered::new();
+    let mut queue = machine.begin();
     loop {
-        let phase = machine.phase();
-        let outcome = phased(&stage.timeline, phase.name(), runner.phase(phase)).await;
-        if let Next::End(ending) = machine.advance(outcome) {
-            return ending;
+        for next in queue {
+            match next {
+                Next::Start(step) => running.push(runner.step(step)),
+                Next::Hurry => runner.hurry.cancel(),
+                Next::End(ending) => return ending,
+            }
         }
+        let Some((step, outcome)) = running.next().await else {
+            let error = "the drill stands still, which is a defect of khd".to_owned();
+            let fault_in_place = stage.journal.entries().is_ok_and(|entries| !entries.is_empty());
+            return Ending::Broken { error, fault_in_place };
+        };
+        queue = machine.advance(step, outcome);
     }
 }
 
-/// Records the begin and the end of a phase around it.
-pub async fn phased(timeline: &Timeline, phase: &str, work: impl Future<Output = Outcome>) -> Outcome {
-    timeline.emit("khd", Kind::PhaseStarted { phase: phase.into() });
+/// Records the begin and the end of a step around it.
+pub async fn recorded(timeline: &Timeline, step: u32, task: &Task, work: impl Future<Output = Outcome>) -> Outcome {
+    let (sort, words) = (task.sort().to_owned(), task.words());
+    timeline.emit("khd", Kind::StepStarted { step, sort, words });
     let outcome = work.await;
     let lacking = match &outcome {
         Outcome::Done => Vec::new(),
@@ -41,155 +83,214 @@ pub async fn phased(timeline: &Timeline, phase: &str, work: impl Future<Output =
         Outcome::Interrupted => vec!["interrupted".into()],
     };
     let ok = outcome == Outcome::Done;
-    timeline.emit(
-        "khd",
-        Kind::PhaseEnded {
-            phase: phase.into(),
-            ok,
-            lacking,
-        },
-    );
+    timeline.emit("khd", Kind::StepEnded { step, ok, lacking });
     outcome
 }
 
 struct Runner<'a> {
     stage: &'a Stage,
     plan: &'a Plan,
-    target: Option<Target>,
-    effective: Option<Instant>,
+    tasks: &'a [Task],
+    /// Cancelled when the steps that run shall end as soon as they can.
+    hurry: CancellationToken,
+    /// What was known when the last fault was injected.
+    before: Mutex<View>,
 }
 
 impl Runner<'_> {
-    async fn phase(&mut self, phase: Phase) -> Outcome {
-        match phase {
-            Phase::Healthy => self.healthy().await,
-            Phase::Inject => settled(self.inject().await),
-            Phase::Effect => self.effect().await,
-            Phase::Settle => self.settle().await,
-            Phase::Hold => self.hold().await,
-            Phase::Restore => settled(self.restore().await),
-            Phase::Recover => self.recover().await,
-            Phase::Audit => audit::collect(self.stage).await,
+    async fn step(&self, step: u32) -> (u32, Outcome) {
+        let task = &self.tasks[step as usize];
+        (
+            step,
+            recorded(&self.stage.timeline, step, task, self.task(step, task)).await,
+        )
+    }
+
+    async fn task(&self, step: u32, task: &Task) -> Outcome {
+        let stage = self.stage;
+        match task {
+            Task::Healthy => {
+                self.wait(HEALTHY_WITHIN, &stage.cancel, |view| {
+                    conditions::whole(view, &stage.expected)
+                })
+                .await
+            }
+            Task::Do(action) => self.action(step, action).await,
+            Task::UndoAll => self.undo_all().await,
+            Task::Recover => {
+                self.wait(RECOVERED_WITHIN, &stage.cancel, |view| {
+                    conditions::whole(view, &stage.expected)
+                })
+                .await
+            }
+            Task::Audit => audit::collect(stage).await,
         }
     }
 
-    async fn wait(&self, phase: Phase, condition: impl Fn(&crate::timeline::view::View) -> Vec<String>) -> Outcome {
+    async fn action(&self, step: u32, action: &Action) -> Outcome {
         let stage = self.stage;
-        until(stage.timeline.view(), self.plan.within(phase), &stage.cancel, condition).await
+        match action {
+            Action::Fail(fail) => self.fail(step, fail).await.unwrap_or_else(failed),
+            Action::Restore(label) => self.restore(label.as_deref()).await.unwrap_or_else(failed),
+            Action::Until { condition, within } => {
+                let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                self.wait(*within, &self.hurry, |view| {
+                    condition.lacking(&before, view, &stage.expected)
+                })
+                .await
+            }
+            Action::Wait(time) => tokio::select! {
+                () = tokio::time::sleep(*time) => Outcome::Done,
+                () = self.hurry.cancelled() => Outcome::Interrupted,
+            },
+            Action::Scale { service, replicas } => self.scale(service, *replicas).await.unwrap_or_else(failed),
+            Action::Note(text) => {
+                stage.timeline.emit("khd", Kind::Note { text: text.clone() });
+                Outcome::Done
+            }
+        }
     }
 
-    async fn healthy(&mut self) -> Outcome {
-        let stage = self.stage;
-        let project = match stage.engine.project(&stage.project).await {
-            Ok(project) => project,
-            Err(error) => return Outcome::Failed(format!("{error:#}")),
+    async fn wait(
+        &self,
+        within: Duration,
+        cancel: &CancellationToken,
+        condition: impl Fn(&View) -> Vec<String>,
+    ) -> Outcome {
+        until(self.stage.timeline.view(), within, cancel, condition).await
+    }
+
+    /// Injects a fault and proves it; one that does not stay is healed at once.
+    async fn fail(&self, step: u32, fail: &Fail) -> anyhow::Result<Outcome> {
+        let (stage, fault) = (self.stage, fail.how.fault());
+        let Some(targets) = self.resolved(step, fail).await? else {
+            return Ok(Outcome::Interrupted);
         };
-        match target::resolve(&project, &stage.expected, &self.plan.service) {
-            Ok(target) => self.target = Some(target),
-            Err(error) => return Outcome::Expired(vec![error.message]),
-        }
-        self.wait(Phase::Healthy, |view| {
-            let mut lacking = conditions::healthy(view, &stage.expected, None);
-            lacking.extend(conditions::leaders_balanced(view, &stage.expected));
-            lacking
-        })
-        .await
-    }
-
-    fn target(&self) -> anyhow::Result<&Target> {
-        self.target
-            .as_ref()
-            .ok_or_else(|| anyhow::anyhow!("no target was resolved"))
-    }
-
-    async fn inject(&mut self) -> anyhow::Result<()> {
-        let (stage, fault) = (self.stage, self.plan.fault);
-        let target = self.target()?.clone();
+        fault.check(&stage.means.topology, &targets)?;
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = stage.timeline.view().borrow().clone();
         stage.timeline.emit(
             "khd",
             Kind::FaultInjected {
-                fault: fault.name().into(),
-                target: target.service.clone(),
+                id: step,
+                fault: fail.how.name().into(),
+                targets: targets.iter().map(Target::name).collect(),
+                out: fault.out(&targets, &stage.means.topology),
+                options: fail.how.options(),
+                asked: fail
+                    .targets
+                    .iter()
+                    .filter(|target| target.is_role())
+                    .map(ToString::to_string)
+                    .collect(),
             },
         );
-        stage
-            .journal
-            .inject(stage.engine.as_ref(), fault, &target, &stage.run.name())
-            .await
-    }
-
-    async fn effect(&mut self) -> Outcome {
-        let (stage, fault) = (self.stage, self.plan.fault);
-        let Some(target) = self.target.clone() else {
-            return Outcome::Failed("no target was resolved".into());
+        let (means, run) = (&stage.means, stage.run.name());
+        let injection = stage.journal.inject(means, step, &fail.how, targets, &run).await?;
+        let view = stage.timeline.view();
+        let look = async |view: View| fault.effect(means, &injection, &view).await;
+        let proof = match proven(view, fault.effect_within(), &self.hurry, look).await {
+            Ok(proof) => proof,
+            Err(outcome) => return Ok(outcome),
         };
-        let outcome = self
-            .wait(Phase::Effect, |view| fault.effect(view, &stage.expected, &target))
-            .await;
-        if outcome == Outcome::Done {
-            self.effective = Some(Instant::now());
-            let proof = fault.proof(&stage.timeline.view().borrow(), &target);
-            stage.timeline.emit(
-                "khd",
-                Kind::FaultEffective {
-                    fault: fault.name().into(),
-                    target: target.service,
-                    proof,
-                },
-            );
+        stage.timeline.emit("khd", Kind::FaultEffective { id: step, proof });
+        if fault.stays() {
+            return Ok(Outcome::Done);
         }
-        outcome
+        self.undo(|injection| injection.id == step).await
     }
 
-    async fn settle(&self) -> Outcome {
-        let (expected, target) = (&self.stage.expected, self.plan.service.as_str());
-        self.wait(Phase::Settle, |view| conditions::healthy(view, expected, Some(target)))
-            .await
-    }
-
-    /// The workload runs on while the fault is in place, for as long as the user asked, counted from its effect.
-    async fn hold(&self) -> Outcome {
-        let since = self.effective.unwrap_or_else(Instant::now);
-        tokio::select! {
-            () = tokio::time::sleep_until(since + self.plan.hold) => Outcome::Done,
-            () = self.stage.cancel.cancelled() => Outcome::Interrupted,
-        }
-    }
-
-    /// Not to be interrupted: this is what an interruption leads to.
-    async fn restore(&self) -> anyhow::Result<()> {
-        let (stage, fault) = (self.stage, self.plan.fault);
-        // A killed broker is not started before ZooKeeper has forgotten it: until then the fault is in place.
-        stage
-            .journal
-            .undo(stage.engine.as_ref(), Some(&self.plan.service))
-            .await?;
-        stage.timeline.emit(
-            "khd",
-            Kind::FaultUndone {
-                fault: fault.name().into(),
-                target: self.plan.service.clone(),
-            },
-        );
-        Ok(())
-    }
-
-    async fn recover(&self) -> Outcome {
-        let expected = &self.stage.expected;
-        self.wait(Phase::Recover, |view| {
-            let mut lacking = conditions::healthy(view, expected, None);
-            if lacking.is_empty() {
-                lacking = conditions::leaders_balanced(view, expected);
+    /// Whom a fault shall hit, as soon as somebody has the role; nothing when a signal comes first.
+    async fn resolved(&self, step: u32, fail: &Fail) -> anyhow::Result<Option<Vec<Target>>> {
+        let stage = self.stage;
+        let deadline = Instant::now() + ROLE_WITHIN;
+        // Each step draws a lot of its own, whatever runs beside it.
+        let seed = self.plan.seed.wrapping_add(u64::from(step));
+        loop {
+            let project = stage.engine().project(&stage.project).await?;
+            let view = stage.timeline.view().borrow().clone();
+            let mut targets: Vec<Target> = Vec::new();
+            let mut refused: Option<Expected> = None;
+            for selector in &fail.targets {
+                match selector.resolve(&project, &stage.expected, &view, seed) {
+                    Ok(found) => targets.extend(found),
+                    Err(error) => refused = Some(error),
+                }
             }
-            lacking
-        })
-        .await
+            targets.sort_by_key(Target::name);
+            targets.dedup();
+            match refused {
+                None => return Ok(Some(targets)),
+                Some(error) if Instant::now() >= deadline => return Err(error.into()),
+                Some(_) => {}
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+                () = self.hurry.cancelled() => return Ok(None),
+            }
+        }
+    }
+
+    async fn restore(&self, label: Option<&str>) -> anyhow::Result<Outcome> {
+        let labelled = |injection: &Injection| match self.tasks.get(injection.id as usize) {
+            Some(Task::Do(Action::Fail(fail))) => label.is_none_or(|label| label == fail.label),
+            _ => false,
+        };
+        self.undo(labelled).await
+    }
+
+    /// Undoes faults of this run, and waits until what they had broken works again. Undoing is not to be interrupted: it is
+    /// what an interruption leads to.
+    async fn undo(&self, which: impl Fn(&Injection) -> bool) -> anyhow::Result<Outcome> {
+        let stage = self.stage;
+        let run = stage.run.name();
+        let of_this_run = |injection: &Injection| injection.run == run && which(injection);
+        let begins = |injection: &Injection| stage.timeline.emit("khd", Kind::FaultUndone { id: injection.id });
+        let undone = stage.journal.undo(&stage.means, of_this_run, begins).await?;
+        let mut worst = Outcome::Done;
+        for injection in undone {
+            let fault = injection.how.fault();
+            let look = async |view: View| fault.healed(&stage.means, &injection, &view).await;
+            match proven(stage.timeline.view(), fault.healed_within(), &stage.cancel, look).await {
+                Ok(proof) => {
+                    let id = injection.id;
+                    stage.timeline.emit("khd", Kind::FaultHealed { id, proof });
+                }
+                Err(outcome) => worst = outcome,
+            }
+        }
+        Ok(worst)
+    }
+
+    async fn undo_all(&self) -> Outcome {
+        let mut tries = 1;
+        loop {
+            match self.undo(|_| true).await {
+                // Whether it has healed or not, nothing is in place any more.
+                Ok(Outcome::Interrupted) => return Outcome::Done,
+                Ok(outcome) => return outcome,
+                Err(error) if tries == TRIES => return failed(error),
+                Err(_) => {
+                    tries += 1;
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn scale(&self, service: &str, replicas: u16) -> anyhow::Result<Outcome> {
+        let stage = self.stage;
+        let scaled = Kind::Scaled {
+            service: service.to_owned(),
+            replicas,
+        };
+        stage.timeline.emit("khd", scaled);
+        // What the engine does is told by the observer of containers.
+        let (progress, _) = mpsc::unbounded_channel();
+        converge::scale(stage.engine(), &stage.file, service, replicas, &progress).await?;
+        Ok(Outcome::Done)
     }
 }
 
-fn settled(result: anyhow::Result<()>) -> Outcome {
-    match result {
-        Ok(()) => Outcome::Done,
-        Err(error) => Outcome::Failed(format!("{error:#}")),
-    }
+fn failed(error: anyhow::Error) -> Outcome {
+    Outcome::Failed(format!("{error:#}"))
 }

@@ -1,10 +1,10 @@
 //! What a drill plays on: the lab, its engine, and where everything is recorded.
 
-use std::sync::Arc;
-
 use tokio_util::sync::CancellationToken;
 
+use crate::compose::model::ComposeFile;
 use crate::engine::Engine;
+use crate::faults::Means;
 use crate::faults::journal::Journal;
 use crate::state::RunFolder;
 use crate::timeline::record::Timeline;
@@ -13,8 +13,10 @@ use crate::topology::Expectation;
 /// All that a drill needs besides its plan.
 #[derive(Clone)]
 pub struct Stage {
-    /// The engine that runs the lab.
-    pub engine: Arc<dyn Engine>,
+    /// What faults are injected and undone with, the engine among it.
+    pub means: Means,
+    /// The lab as Compose.
+    pub file: ComposeFile,
     /// The Compose project.
     pub project: String,
     /// What must be true of the lab.
@@ -31,4 +33,11 @@ pub struct Stage {
     pub bootstrap: String,
     /// Cancelled by a signal.
     pub cancel: CancellationToken,
+}
+
+impl Stage {
+    /// The engine that runs the lab.
+    pub fn engine(&self) -> &dyn Engine {
+        self.means.engine.as_ref()
+    }
 }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::drill::machine::Outcome;
+use crate::faults::Proof;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 
@@ -47,6 +48,40 @@ pub async fn until(
             },
             () = tokio::time::sleep_until(wake) => {}
             () = cancel.cancelled() => return Outcome::Interrupted,
+        }
+    }
+}
+
+/// Time between two looks for a proof.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Looks again and again until something is proven, and returns the proof.
+///
+/// # Errors
+/// [`Outcome::Expired`] with what was last lacking when `within` passes first, and [`Outcome::Interrupted`] when `cancel`
+/// does.
+pub async fn proven(
+    view: watch::Receiver<View>,
+    within: Duration,
+    cancel: &CancellationToken,
+    look: impl AsyncFn(View) -> Proof,
+) -> Result<String, Outcome> {
+    let deadline = Instant::now() + within;
+    loop {
+        let now = view.borrow().clone();
+        let lacking = tokio::select! {
+            proof = look(now) => match proof {
+                Ok(proof) => return Ok(proof),
+                Err(lacking) => lacking,
+            },
+            () = cancel.cancelled() => return Err(Outcome::Interrupted),
+        };
+        if Instant::now() >= deadline {
+            return Err(Outcome::Expired(lacking));
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = cancel.cancelled() => return Err(Outcome::Interrupted),
         }
     }
 }

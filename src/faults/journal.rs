@@ -3,34 +3,20 @@
 //! khd may be killed at any moment; whoever comes next reads here what is left to be undone.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, Project};
+use crate::engine::Project;
 use crate::error::Expected;
-use crate::faults::target::Target;
-use crate::faults::{Fault, by_name};
+use crate::faults::{How, Injection, Means, Target};
 use crate::state::write_atomically;
 
 /// The journal of one lab. Only the khd that holds the lab's lock writes it.
 #[derive(Debug, Clone)]
 pub struct Journal {
     path: PathBuf,
-}
-
-/// A fault in place, or about to be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
-    /// The fault's name.
-    pub fault: String,
-    /// What it hits.
-    pub target: Target,
-    /// When it was journaled, just before it was injected.
-    pub since: Timestamp,
-    /// The run that injected it.
-    pub run: String,
 }
 
 impl Journal {
@@ -42,52 +28,64 @@ impl Journal {
     /// Faults in place, oldest first.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
-    pub fn entries(&self) -> anyhow::Result<Vec<Entry>> {
+    /// When the file is there and cannot be read, or holds a fault that this khd does not know.
+    pub fn entries(&self) -> anyhow::Result<Vec<Injection>> {
         let text = match std::fs::read(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", self.path.display())),
         };
-        serde_json::from_slice(&text).with_context(|| format!("{} is not a journal of faults", self.path.display()))
+        serde_json::from_slice(&text).map_err(|error| {
+            Expected::environment(format!(
+                "{} is not a journal of faults that this khd can read: {error}",
+                self.path.display()
+            ))
+            .hint("restore with the khd that wrote it, or remove the lab: khd down")
+            .into()
+        })
     }
 
     /// Journals a fault, then injects it.
     ///
     /// # Errors
-    /// When the journal cannot be written, nothing was touched. When the engine fails, the fault may be in place, and
-    /// stays journaled.
+    /// When the journal cannot be written, nothing was touched. When the engine or Kafka fails, the fault may be in place,
+    /// and stays journaled.
     pub async fn inject(
         &self,
-        engine: &dyn Engine,
-        fault: &'static dyn Fault,
-        target: &Target,
+        means: &Means,
+        id: u32,
+        how: &How,
+        targets: Vec<Target>,
         run: &str,
-    ) -> anyhow::Result<()> {
-        let mut entries = self.entries()?;
-        entries.push(Entry {
-            fault: fault.name().into(),
-            target: target.clone(),
+    ) -> anyhow::Result<Injection> {
+        let before = how.fault().remember(means, &targets).await?;
+        let injection = Injection {
+            id,
+            how: how.clone(),
+            targets,
+            before,
             since: Timestamp::now(),
             run: run.into(),
-        });
+        };
+        let mut entries = self.entries()?;
+        entries.push(injection.clone());
         self.write(&entries)?;
-        fault.inject(engine, target).await
+        how.fault().inject(means, &injection).await?;
+        Ok(injection)
     }
 
-    /// Forgets faults on containers that are gone: there is nothing left to be undone.
+    /// Forgets faults all of whose containers are gone: there is nothing left to be undone.
     ///
     /// # Errors
     /// When the journal cannot be read or written.
     pub fn forget_missing(&self, project: &Project) -> anyhow::Result<()> {
         let mut entries = self.entries()?;
         let before = entries.len();
-        entries.retain(|entry| {
-            project
-                .containers
-                .iter()
-                .any(|container| container.name == entry.target.container)
-        });
+        let there = |target: &Target| {
+            let mut containers = project.containers.iter();
+            containers.any(|container| container.name == target.container)
+        };
+        entries.retain(|entry| entry.targets.iter().any(there));
         if entries.len() < before {
             self.write(&entries)
         } else {
@@ -95,44 +93,48 @@ impl Journal {
         }
     }
 
-    /// Undoes journaled faults, newest first: all of them, or those on one service. Returns what was undone.
+    /// Undoes journaled faults, newest first, those that `which` picks, and returns them; `begins` is told when undoing
+    /// each begins, after what time it had to wait for has passed.
     ///
     /// There is no other way to undo a fault, so the way back after a crash is the one that every drill takes.
     ///
     /// # Errors
-    /// When the engine fails; what is not undone stays journaled.
-    pub async fn undo(&self, engine: &dyn Engine, service: Option<&str>) -> anyhow::Result<Vec<Entry>> {
-        let mut undone = Vec::new();
-        for entry in self.entries()?.into_iter().rev() {
-            if service.is_some_and(|service| service != entry.target.service) {
-                continue;
+    /// The first failure, after all the others were tried; what is not undone stays journaled.
+    pub async fn undo(
+        &self,
+        means: &Means,
+        which: impl Fn(&Injection) -> bool,
+        mut begins: impl FnMut(&Injection),
+    ) -> anyhow::Result<Vec<Injection>> {
+        let (mut undone, mut failure) = (Vec::new(), None);
+        for entry in self.entries()?.into_iter().rev().filter(which) {
+            let fault = entry.how.fault();
+            if let Some(moment) = fault.undo_not_before(&entry, &means.expected) {
+                let left = Timestamp::now().duration_until(moment);
+                tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
             }
-            let fault = by_name(&entry.fault).ok_or_else(|| {
-                Expected::environment(format!(
-                    "the journal holds a fault `{}` that this khd does not know",
-                    entry.fault
-                ))
-                .hint("restore with the khd that injected it, or remove the lab: khd down")
-            })?;
-            fault
-                .undo(engine, &entry.target, entry.since)
-                .await
-                .with_context(|| format!("cannot undo {} of {}", entry.fault, entry.target.service))?;
-            self.clear(&entry.target)?;
-            undone.push(entry);
+            begins(&entry);
+            match fault.undo(means, &entry).await {
+                Ok(()) => {
+                    self.clear(&entry)?;
+                    undone.push(entry);
+                }
+                Err(error) => {
+                    let error = error.context(format!("cannot undo {}", entry.words()));
+                    failure.get_or_insert(error);
+                }
+            }
         }
-        Ok(undone)
+        failure.map_or(Ok(undone), Err)
     }
 
-    fn clear(&self, target: &Target) -> anyhow::Result<()> {
+    fn clear(&self, injection: &Injection) -> anyhow::Result<()> {
         let mut entries = self.entries()?;
-        if let Some(last) = entries.iter().rposition(|entry| entry.target == *target) {
-            entries.remove(last);
-        }
+        entries.retain(|entry| (entry.id, &entry.run) != (injection.id, &injection.run));
         self.write(&entries)
     }
 
-    fn write(&self, entries: &[Entry]) -> anyhow::Result<()> {
+    fn write(&self, entries: &[Injection]) -> anyhow::Result<()> {
         write_atomically(&self.path, &serde_json::to_vec_pretty(entries)?)
     }
 }
@@ -141,12 +143,14 @@ impl Journal {
 mod tests {
     use super::*;
 
-    fn target(service: &str) -> Target {
-        Target {
-            service: service.into(),
-            number: 1,
-            container: format!("khd-{service}-1"),
-            session_timeout_ms: None,
+    fn injection(id: u32, service: &str) -> Injection {
+        Injection {
+            id,
+            how: How::all().remove(0),
+            targets: vec![Target::sample(service)],
+            before: serde_json::Value::Null,
+            since: Timestamp::UNIX_EPOCH,
+            run: "run".into(),
         }
     }
 
@@ -156,28 +160,23 @@ mod tests {
         let path = folder.path().join("faults.json");
         let journal = Journal::at(path.clone());
         assert_eq!(journal.entries().unwrap(), []);
-        std::fs::write(&path, "{").unwrap();
-        assert!(
-            journal
-                .entries()
-                .unwrap_err()
-                .to_string()
-                .contains("faults.json is not a journal")
-        );
+        for broken in ["{", r#"[{"id": 1, "how": "of-tomorrow"}]"#] {
+            std::fs::write(&path, broken).unwrap();
+            let error = journal.entries().unwrap_err().to_string();
+            assert!(
+                error.contains("faults.json is not a journal of faults that this khd can read"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
     fn clearing_one_fault_leaves_the_others() {
         let folder = tempfile::tempdir().unwrap();
         let journal = Journal::at(folder.path().join("faults.json"));
-        let entry = |service: &str| Entry {
-            fault: "stop".into(),
-            target: target(service),
-            since: Timestamp::UNIX_EPOCH,
-            run: "run".into(),
-        };
-        journal.write(&[entry("kafka1"), entry("kafka2")]).unwrap();
-        journal.clear(&target("kafka1")).unwrap();
-        assert_eq!(journal.entries().unwrap(), [entry("kafka2")]);
+        let (first, second) = (injection(1, "kafka1"), injection(2, "kafka2"));
+        journal.write(&[first.clone(), second.clone()]).unwrap();
+        journal.clear(&first).unwrap();
+        assert_eq!(journal.entries().unwrap(), [second]);
     }
 }

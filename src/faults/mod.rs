@@ -1,93 +1,136 @@
-//! Injected failures: one file a fault, a target to hit, and a journal that outlives khd.
+//! Injected failures: one file a fault, the targets they hit, and a journal that outlives khd.
 //!
 //! A fault is journaled before it is injected ([`journal`]), proven to have taken effect before anything is judged,
-//! and undone by whoever comes next: this khd, or `khd restore` and `khd down` after it died.
-//! To add a fault, write its file, implement [`Fault`], and add it to [`ALL`].
+//! undone by whoever comes next (this khd, or `khd restore` and `khd down` after it died), and proven to be healed.
+//! To add a fault, write its file, implement [`Fault`], and add a line to [`how`].
 
+pub mod how;
+pub mod injection;
 pub mod journal;
-mod kill;
-mod stop;
+mod process;
+pub mod selector;
 pub mod target;
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::engine::Engine;
-use crate::faults::target::Target;
+use crate::error::Expected;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
-use crate::topology::Expectation;
+use crate::topology::{Expectation, Topology};
 
-/// One kind of failure.
+pub use how::How;
+pub use injection::Injection;
+pub use target::Target;
+
+/// What faults are injected, proven and undone with.
+#[derive(Clone)]
+pub struct Means {
+    /// The engine that runs the lab.
+    pub engine: Arc<dyn Engine>,
+    /// What the lab looks like: names, addresses, ports.
+    pub topology: Topology,
+    /// What must be true of the lab.
+    pub expected: Expectation,
+    /// Image of the helper that works in a container's network namespace or volume.
+    pub nethelper: String,
+}
+
+/// Whether something was proven: how, or else what is lacking.
+pub type Proof = Result<String, Lacking>;
+
+/// What a fault is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Field {
+    /// Processes and what they may use.
+    Process,
+    /// The lab's network.
+    Network,
+    /// Kafka's own state: leadership, settings, groups.
+    Kafka,
+    /// Producers and consumers.
+    Client,
+}
+
+/// One kind of failure, with its options.
 #[async_trait]
-pub trait Fault: Sync + std::fmt::Debug {
-    /// Its name, as in `khd fail --how NAME`.
-    fn name(&self) -> &'static str;
+pub trait Fault: Send + Sync + std::fmt::Debug {
+    /// What it is about.
+    fn field(&self) -> Field;
 
     /// One line on what it does.
     fn meaning(&self) -> &'static str;
 
+    /// Refuses targets or options that it makes no sense for, before anything is touched.
+    ///
+    /// # Errors
+    /// A usage error that says what is possible, or an environment error that says what is missing here.
+    fn check(&self, topology: &Topology, targets: &[Target]) -> Result<(), Expected> {
+        let _ = (topology, targets);
+        Ok(())
+    }
+
+    /// Which of its targets are out of the cluster while it is in place, by name, so that the lab has to do without them:
+    /// leaders leave a broker, ISRs go without it, its word does not count.
+    fn out(&self, targets: &[Target], topology: &Topology) -> BTreeSet<String> {
+        let _ = topology;
+        targets.iter().map(Target::name).collect()
+    }
+
+    /// Whether it stays in place until it is undone. One that does not is proven, and then healed at once.
+    fn stays(&self) -> bool {
+        true
+    }
+
+    /// What undoing has to know of the time before: journaled before anything is injected.
+    ///
+    /// # Errors
+    /// Those of the engine or of Kafka; nothing was touched.
+    async fn remember(&self, means: &Means, targets: &[Target]) -> anyhow::Result<Value> {
+        let _ = (means, targets);
+        Ok(Value::Null)
+    }
+
     /// Injects it.
     ///
     /// # Errors
-    /// Those of the engine; the fault may be in place all the same.
-    async fn inject(&self, engine: &dyn Engine, target: &Target) -> anyhow::Result<()>;
+    /// Those of the engine or of Kafka; the fault may be in place all the same.
+    async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()>;
 
-    /// Undoes it, `since` being when it was journaled. Undoing what is undone already is fine.
+    /// The moment before which it cannot be undone, if there is one.
+    fn undo_not_before(&self, injection: &Injection, expected: &Expectation) -> Option<Timestamp> {
+        let _ = (injection, expected);
+        None
+    }
+
+    /// Undoes just what [`inject`](Self::inject) did, also where that was cut off half way. Undoing what is undone already
+    /// is fine, and so is a target that is gone.
     ///
     /// # Errors
-    /// Those of the engine; the fault is then still in place.
-    async fn undo(&self, engine: &dyn Engine, target: &Target, since: Timestamp) -> anyhow::Result<()>;
+    /// Those of the engine or of Kafka; the fault is then still in place.
+    async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()>;
 
-    /// What is lacking until it is proven that the fault took effect.
-    fn effect(&self, view: &View, expected: &Expectation, target: &Target) -> Lacking;
+    /// Looks whether the fault took effect: asked again and again until it did, or [`effect_within`](Self::effect_within)
+    /// has passed.
+    async fn effect(&self, means: &Means, injection: &Injection, view: &View) -> Proof;
 
-    /// The proof, in words, once [`effect`](Self::effect) lacks nothing.
-    fn proof(&self, view: &View, target: &Target) -> String;
+    /// Looks whether what it had broken works again, after it was undone: asked again and again, as
+    /// [`effect`](Self::effect).
+    async fn healed(&self, means: &Means, injection: &Injection, view: &View) -> Proof;
 
     /// How long the fault may take to show, beyond the time that injecting it takes.
     fn effect_within(&self) -> Duration {
         Duration::from_secs(10)
     }
-}
 
-/// Every fault that khd knows.
-pub const ALL: [&dyn Fault; 2] = [&stop::Stop, &kill::Kill];
-
-/// The fault of that name.
-pub fn by_name(name: &str) -> Option<&'static dyn Fault> {
-    ALL.into_iter().find(|fault| fault.name() == name)
-}
-
-/// What is lacking until it is proven that a server's process is gone: the engine says so, and nobody answers its port.
-fn process_gone(view: &View, expected: &Expectation, target: &Target) -> Lacking {
-    let mut lacking = Vec::new();
-    match view
-        .containers
-        .get(&(target.service.clone(), target.number))
-        .map(String::as_str)
-    {
-        Some("exited" | "dead") => {}
-        Some(state) => lacking.push(format!("the engine says that {} is {state}", target.service)),
-        None => lacking.push(format!("the engine has not told the state of {}", target.service)),
+    /// How long healing may take to show, beyond the time that undoing it takes.
+    fn healed_within(&self) -> Duration {
+        Duration::from_secs(60)
     }
-    let answers = match expected.broker_id(&target.service) {
-        Some(id) => view.brokers.get(&id).is_none_or(|broker| broker.answers),
-        None => view.zookeepers.get(&target.service).is_none_or(Option::is_some),
-    };
-    if answers {
-        lacking.push(format!("{} still answers", target.service));
-    }
-    lacking
-}
-
-fn gone_proof(view: &View, target: &Target) -> String {
-    let state = view.containers.get(&(target.service.clone(), target.number));
-    format!(
-        "the engine says that {} is {}, and nobody answers on its port",
-        target.service,
-        state.map_or("gone", String::as_str)
-    )
 }

@@ -156,7 +156,7 @@ impl Report {
             Kind::RunEnded { outcome } => Some(outcome.clone()),
             _ => None,
         };
-        let fault = evidence.fault.as_ref();
+        let fault = evidence.faults.first();
         Self {
             schema: SCHEMA,
             run,
@@ -165,7 +165,7 @@ impl Report {
             started: first.wall,
             duration_ms: last.elapsed_ms,
             outcome,
-            target: fault.map(|fault| fault.target.clone()),
+            target: fault.map(|fault| fault.targets.join(", ")),
             fault: fault.map(|fault| fault.fault.clone()),
             status,
             sentence,
@@ -217,12 +217,9 @@ impl Judgement {
         Self { report, evidence }
     }
 
-    /// Says of a run why it is not judged; there are no verdicts. The fault is the one that was planned, which may not
-    /// have been injected.
-    pub fn withheld(run: String, evidence: Evidence, fault: &str, target: &str, why: &str) -> Self {
-        let mut report = Report::new(run, &evidence, Status::Unknown, why.to_owned(), Vec::new());
-        report.fault = Some(fault.to_owned());
-        report.target = Some(target.to_owned());
+    /// Says of a run why it is not judged; there are no verdicts.
+    pub fn withheld(run: String, evidence: Evidence, why: &str) -> Self {
+        let report = Report::new(run, &evidence, Status::Unknown, why.to_owned(), Vec::new());
         Self { report, evidence }
     }
 

@@ -9,7 +9,7 @@ pub fn of(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String {
     let worst: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.status == status).collect();
     match status {
         Status::Passed => {
-            let whole = match &evidence.fault {
+            let whole = match evidence.faults.last() {
                 Some(fault) if fault.undone.is_none() => "the rest of the cluster goes on without it",
                 Some(_) => "the cluster is whole again",
                 None => "it is whole",
@@ -36,9 +36,18 @@ pub fn of(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String {
 
 /// What was done to whom, for how long.
 fn did(evidence: &Evidence) -> String {
-    let Some(fault) = &evidence.fault else {
+    let (Some(fault), Some(last)) = (evidence.faults.first(), evidence.faults.last()) else {
         return "The cluster was looked at as it stands".into();
     };
+    if evidence.faults.len() > 1 {
+        let until = last.undone.unwrap_or(evidence.events.len() - 1);
+        let seconds = evidence.since(fault.injected, evidence.events[until].elapsed_ms) / 1000;
+        return format!(
+            "{} faults hit the cluster within {seconds} seconds",
+            evidence.faults.len()
+        );
+    }
+    let target = fault.targets.join(", ");
     let verb = match fault.fault.as_str() {
         "stop" => "stopped".to_owned(),
         "kill" => "killed".to_owned(),
@@ -47,8 +56,8 @@ fn did(evidence: &Evidence) -> String {
     let until = fault.undone.unwrap_or(evidence.events.len() - 1);
     let seconds = evidence.since(fault.injected, evidence.events[until].elapsed_ms) / 1000;
     match fault.undone {
-        Some(_) => format!("{} was {verb} for {seconds} seconds", fault.target),
-        None => format!("{} was {verb} and is still down", fault.target),
+        Some(_) => format!("{target} was {verb} for {seconds} seconds"),
+        None => format!("{target} was {verb} and is still down"),
     }
 }
 

@@ -11,11 +11,11 @@ use crate::topology::{CONSUMER, Expectation, PRODUCER};
 /// What is lacking until a condition holds; empty when it does.
 pub type Lacking = Vec<String>;
 
-/// Every ZooKeeper server but `except` serves, and one of them leads.
-pub fn zookeepers_serve(view: &View, expected: &Expectation, except: Option<&str>) -> Lacking {
+/// Every ZooKeeper server that is not out serves, and one of them leads.
+pub fn zookeepers_serve(view: &View, expected: &Expectation) -> Lacking {
     let mut lacking = Vec::new();
     let mut leaders = 0;
-    for server in expected.zookeepers.iter().filter(|name| Some(name.as_str()) != except) {
+    for server in expected.zookeepers.iter().filter(|name| !view.is_out(name)) {
         match view.zookeepers.get(server) {
             Some(Some(mode)) => leaders += usize::from(mode != "follower"),
             _ => lacking.push(format!("{server} does not serve")),
@@ -27,9 +27,9 @@ pub fn zookeepers_serve(view: &View, expected: &Expectation, except: Option<&str
     lacking
 }
 
-/// Every broker but `except` answers, and lists every one of them.
-pub fn brokers_answer(view: &View, expected: &Expectation, except: Option<&str>) -> Lacking {
-    let wanted: BTreeSet<i32> = survivors(expected, except).collect();
+/// Every broker that is not out answers, and lists every one of them.
+pub fn brokers_answer(view: &View, expected: &Expectation) -> Lacking {
+    let wanted: BTreeSet<i32> = survivors(view, expected).collect();
     let mut lacking = Vec::new();
     for id in &wanted {
         let service = expected.broker_service(*id);
@@ -53,35 +53,43 @@ pub fn brokers_answer(view: &View, expected: &Expectation, except: Option<&str>)
     lacking
 }
 
-/// Every partition's ISR is just its replicas without `except`.
-pub fn isr_is_survivors(view: &View, expected: &Expectation, except: Option<&str>) -> Lacking {
-    let gone = except.and_then(|service| expected.broker_id(service));
+/// Every partition's ISR is just its replicas that are not out.
+pub fn isr_is_survivors(view: &View, expected: &Expectation) -> Lacking {
+    let survivors: BTreeSet<i32> = survivors(view, expected).collect();
     by_partition(view, expected, |fact, _| {
-        let wanted: BTreeSet<i32> = fact.replicas.iter().copied().filter(|id| Some(*id) != gone).collect();
+        let wanted: BTreeSet<i32> = fact
+            .replicas
+            .iter()
+            .copied()
+            .filter(|id| survivors.contains(id))
+            .collect();
         let enough_replicas = fact.replicas.len() == expected.workload.replication_factor as usize;
-        // Of a partition whose only replica is gone, Kafka keeps that one in the ISR.
+        // Of a partition whose replicas are all out, Kafka keeps the last one in the ISR.
         (!wanted.is_empty() && fact.isr != wanted || !enough_replicas)
             .then(|| format!("ISR {:?} of {:?}", fact.isr, fact.replicas))
     })
 }
 
-/// Every partition with a replica left has a leader, and no broker that is to be believed names `gone` as one.
-pub fn led_by_survivors(view: &View, expected: &Expectation, gone: Option<&str>) -> Lacking {
-    let gone = gone.and_then(|service| expected.broker_id(service));
+/// Every partition with a replica left has a leader, and no broker that is to be believed names one that is out.
+pub fn led_by_survivors(view: &View, expected: &Expectation) -> Lacking {
+    let survivors: BTreeSet<i32> = survivors(view, expected).collect();
     let mut lacking = by_partition(view, expected, |fact, _| {
-        let survivors = fact.replicas.iter().any(|id| Some(*id) != gone);
-        (fact.leader < 0 && survivors).then(|| "no leader".to_owned())
+        let led_by_none = fact.leader < 0 && fact.replicas.iter().any(|id| survivors.contains(id));
+        led_by_none.then(|| "no leader".to_owned())
     });
-    let Some(gone) = gone else { return lacking };
     for (id, broker) in view.witnesses() {
-        let still = broker.partitions.values().filter(|fact| fact.leader == gone).count();
-        if still > 0 {
-            lacking.push(format!(
+        let leaders = broker.partitions.values().map(|fact| fact.leader);
+        let mut gone: BTreeMap<i32, u32> = BTreeMap::new();
+        for leader in leaders.filter(|leader| *leader >= 0 && !survivors.contains(leader)) {
+            *gone.entry(leader).or_default() += 1;
+        }
+        lacking.extend(gone.into_iter().map(|(leader, still)| {
+            format!(
                 "{} names {} as leader of {still} partitions",
                 expected.broker_service(id),
-                expected.broker_service(gone)
-            ));
-        }
+                expected.broker_service(leader)
+            )
+        }));
     }
     lacking
 }
@@ -131,7 +139,10 @@ pub fn one_controller(view: &View, expected: &Expectation) -> Lacking {
 /// A lab without consumers has no group to speak of, and lacks nothing.
 pub fn group_stable(view: &View, expected: &Expectation) -> Lacking {
     let name = &expected.workload.group;
-    if expected.workload.consumers == 0 {
+    let all = view.scaled.get(CONSUMER).unwrap_or(&expected.workload.consumers);
+    let out: BTreeSet<&str> = view.out().filter(|name| client(name, CONSUMER)).collect();
+    let wanted = usize::from(*all).saturating_sub(out.len());
+    if wanted == 0 {
         return Vec::new();
     }
     let Some(group) = &view.group else {
@@ -141,7 +152,6 @@ pub fn group_stable(view: &View, expected: &Expectation) -> Lacking {
         return vec![format!("group {name} is {}", group.state)];
     }
     let mut lacking = Vec::new();
-    let wanted = usize::from(expected.workload.consumers);
     if group.members.len() != wanted {
         lacking.push(format!("group {name} has {} members of {wanted}", group.members.len()));
     }
@@ -177,7 +187,7 @@ pub fn replicas_run(view: &View, service: &str, wanted: u16) -> Lacking {
     vec![format!("{running} {service} containers run, of {wanted}")]
 }
 
-/// No producer or consumer has ended: nobody starts them again.
+/// No producer or consumer that is not out has ended: nobody starts them again.
 pub fn clients_run(view: &View) -> Lacking {
     let clients = view
         .containers
@@ -185,30 +195,49 @@ pub fn clients_run(view: &View) -> Lacking {
         .filter(|((service, _), _)| service == PRODUCER || service == CONSUMER);
     let ended = clients.filter(|(_, state)| *state != "running");
     ended
-        .map(|((service, number), state)| format!("{service}-{number} is {state}"))
+        .map(|((service, number), state)| (format!("{service}-{number}"), state))
+        .filter(|(name, _)| !view.is_out(name))
+        .map(|(name, state)| format!("{name} is {state}"))
         .collect()
 }
 
-/// All that makes a lab healthy, but for a fault on `except`.
-pub fn healthy(view: &View, expected: &Expectation, except: Option<&str>) -> Lacking {
-    let mut lacking = zookeepers_serve(view, expected, except);
-    lacking.extend(brokers_answer(view, expected, except));
+/// All that makes a lab healthy, but for what the faults in place have put out.
+pub fn healthy(view: &View, expected: &Expectation) -> Lacking {
+    let mut lacking = zookeepers_serve(view, expected);
+    lacking.extend(brokers_answer(view, expected));
     lacking.extend(clients_run(view));
     // Without every broker's word the rest would only repeat the same in other words.
     if lacking.is_empty() {
-        lacking.extend(led_by_survivors(view, expected, except));
-        lacking.extend(isr_is_survivors(view, expected, except));
+        lacking.extend(led_by_survivors(view, expected));
+        lacking.extend(isr_is_survivors(view, expected));
         lacking.extend(one_controller(view, expected));
         lacking.extend(group_stable(view, expected));
     }
     lacking
 }
 
-/// Brokers other than `except`.
-fn survivors<'a>(expected: &'a Expectation, except: Option<&'a str>) -> impl Iterator<Item = i32> + 'a {
+/// All that makes a lab whole: it is healthy, without a fault, and every partition is led by its preferred replica.
+pub fn whole(view: &View, expected: &Expectation) -> Lacking {
+    let faults = view.faults.values();
+    let mut lacking: Lacking = faults
+        .map(|fault| format!("{} of {} is in place", fault.fault, fault.targets.join(", ")))
+        .collect();
+    lacking.extend(healthy(view, expected));
+    if lacking.is_empty() {
+        lacking.extend(leaders_balanced(view, expected));
+    }
+    lacking
+}
+
+/// Whether the name is that of a container of a service of clients: `consumer-1`.
+fn client(name: &str, service: &str) -> bool {
+    name.strip_prefix(service).is_some_and(|rest| rest.starts_with('-'))
+}
+
+/// Brokers that are not out.
+fn survivors<'a>(view: &'a View, expected: &'a Expectation) -> impl Iterator<Item = i32> + 'a {
     let of = expected.brokers.iter();
-    of.filter(move |(service, _)| Some(service.as_str()) != except)
-        .map(|(_, id)| *id)
+    of.filter(|(service, _)| !view.is_out(service)).map(|(_, id)| *id)
 }
 
 /// Asks a question of every partition, and sums the answers up: one line for all that lack something.

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::timeline::limits::Limits;
 use crate::topology::Expectation;
 
 /// Version of the timeline's format; readers refuse what they do not know.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Something that happened, when, and who says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -46,16 +47,32 @@ pub enum Kind {
         expectation: Expectation,
         /// Limits that the verdicts are judged by.
         limits: Limits,
+        /// Checks that do not apply to this run, by id, each with the reason.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        skip: BTreeMap<String, String>,
     },
-    /// A phase began.
-    PhaseStarted {
-        /// Its name, such as `recover`.
-        phase: String,
+    /// What the run is going to do, step by step, in words; steps are numbered from 0 in this order.
+    StepsPlanned {
+        /// The drill's name, or what was asked for.
+        drill: String,
+        /// The seed of all that is random in it.
+        seed: u64,
+        /// Each step in words, such as `kill leader:test-1/0`.
+        steps: Vec<String>,
     },
-    /// A phase ended.
-    PhaseEnded {
-        /// Its name.
-        phase: String,
+    /// A step began. Steps in parallel overlap.
+    StepStarted {
+        /// Its number.
+        step: u32,
+        /// What sort of step it is: `fail`, `until`, `recover` …
+        sort: String,
+        /// What it does, in words.
+        words: String,
+    },
+    /// A step ended.
+    StepEnded {
+        /// Its number.
+        step: u32,
         /// Whether what it waited for came true.
         ok: bool,
         /// What it last saw, when it did not.
@@ -64,26 +81,52 @@ pub enum Kind {
     },
     /// A fault is about to be injected; everything after this may show its effect.
     FaultInjected {
+        /// Its number in this run.
+        id: u32,
         /// Its kind, such as `stop`.
         fault: String,
-        /// The service it hits.
-        target: String,
+        /// What it hits: `kafka2`, `consumer-1`.
+        targets: Vec<String>,
+        /// Those of them that are out of the cluster while it is in place: the lab has to do without them.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        out: BTreeSet<String>,
+        /// Its options, by name.
+        #[serde(default, skip_serializing_if = "Map::is_empty")]
+        options: Map<String, Value>,
+        /// Whom the user asked for, where that was a role: `leader:test-1/0`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        asked: Vec<String>,
     },
     /// The fault took effect, and this is the proof.
     FaultEffective {
-        /// Its kind.
-        fault: String,
-        /// The service it hit.
-        target: String,
+        /// Its number.
+        id: u32,
         /// What showed it.
         proof: String,
     },
-    /// The fault was undone: the engine has just started the server again.
+    /// The fault is about to be undone.
     FaultUndone {
-        /// Its kind.
-        fault: String,
-        /// The service it hit.
-        target: String,
+        /// Its number.
+        id: u32,
+    },
+    /// What the fault had broken works again, and this is the proof.
+    FaultHealed {
+        /// Its number.
+        id: u32,
+        /// What showed it.
+        proof: String,
+    },
+    /// The number of containers of a service of clients was changed.
+    Scaled {
+        /// The service.
+        service: String,
+        /// How many there shall be.
+        replicas: u16,
+    },
+    /// Something that a drill says to its readers.
+    Note {
+        /// What.
+        text: String,
     },
     /// A broker began to answer.
     BrokerAnswers,

@@ -25,11 +25,24 @@ pub struct View {
     pub offsets: Option<OffsetsView>,
     /// State of each container, by service and number.
     pub containers: BTreeMap<(String, u32), String>,
-    /// Services hit by a fault that is in place.
-    pub faulted: BTreeSet<String>,
+    /// Faults in place, by their number in the run.
+    pub faults: BTreeMap<u32, FaultView>,
+    /// How many containers of a service of clients there shall be, where a drill changed that.
+    pub scaled: BTreeMap<String, u16>,
     /// Milliseconds since the start, of the last event folded in.
     pub elapsed_ms: u64,
     expectation: Option<Expectation>,
+}
+
+/// A fault in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FaultView {
+    /// Its kind.
+    pub fault: String,
+    /// What it hits.
+    pub targets: Vec<String>,
+    /// Those of them that are out of the cluster.
+    pub out: BTreeSet<String>,
 }
 
 /// What one broker says.
@@ -90,13 +103,27 @@ impl View {
         self.elapsed_ms = event.elapsed_ms;
         match &event.kind {
             Kind::RunStarted { expectation, .. } => self.expectation = Some(expectation.clone()),
-            Kind::FaultInjected { target, .. } => {
-                self.faulted.insert(target.clone());
+            Kind::FaultInjected {
+                id,
+                fault,
+                targets,
+                out,
+                ..
+            } => {
+                let fault = FaultView {
+                    fault: fault.clone(),
+                    targets: targets.clone(),
+                    out: out.clone(),
+                };
+                self.faults.insert(*id, fault);
                 self.find_coordinator();
             }
-            Kind::FaultUndone { target, .. } => {
-                self.faulted.remove(target);
+            Kind::FaultUndone { id } => {
+                self.faults.remove(id);
                 self.find_coordinator();
+            }
+            Kind::Scaled { service, replicas } => {
+                self.scaled.insert(service.clone(), *replicas);
             }
             Kind::ControllerElected { controller, epoch } => {
                 self.controller = Some((*controller, *epoch));
@@ -138,8 +165,11 @@ impl View {
                     self.apply_broker(id, &event.kind);
                 }
             }
-            Kind::PhaseStarted { .. }
-            | Kind::PhaseEnded { .. }
+            Kind::StepsPlanned { .. }
+            | Kind::StepStarted { .. }
+            | Kind::StepEnded { .. }
+            | Kind::FaultHealed { .. }
+            | Kind::Note { .. }
             | Kind::FaultEffective { .. }
             | Kind::PartitionsRevoked { .. }
             | Kind::GapOpened { .. }
@@ -212,12 +242,24 @@ impl View {
         self.group = claims.max_by_key(|(told, _)| *told).map(|(_, group)| group.clone());
     }
 
-    /// Brokers whose word counts: they answer, and no fault of khd's is on them.
+    /// Whom the lab has to do without while the faults are in place: `kafka2`, `consumer-1`.
+    pub fn out(&self) -> impl Iterator<Item = &str> {
+        self.faults
+            .values()
+            .flat_map(|fault| fault.out.iter().map(String::as_str))
+    }
+
+    /// Whether the lab has to do without that one while the faults are in place.
+    pub fn is_out(&self, name: &str) -> bool {
+        self.faults.values().any(|fault| fault.out.contains(name))
+    }
+
+    /// Brokers whose word counts: they answer, and no fault has put them out.
     pub fn witnesses(&self) -> impl Iterator<Item = (i32, &BrokerView)> {
         let faulted: BTreeSet<i32> = self
             .expectation
             .iter()
-            .flat_map(|e| self.faulted.iter().filter_map(|service| e.broker_id(service)))
+            .flat_map(|e| self.out().filter_map(|service| e.broker_id(service)))
             .collect();
         self.brokers
             .iter()

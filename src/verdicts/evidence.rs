@@ -1,5 +1,6 @@
 //! What a run's folder holds, loaded once for all checks.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::BufReader;
 
@@ -28,12 +29,12 @@ pub struct Evidence {
     pub expected: Expectation,
     /// Limits that it is judged by.
     pub limits: Limits,
-    /// The fault, if the run had one.
-    pub fault: Option<FaultTimes>,
-    /// What was known just before the fault was injected; without a fault, at the end.
+    /// Checks that do not apply to this run, by id, each with the reason.
+    pub skip: BTreeMap<String, String>,
+    /// The faults, in the order in which they were injected.
+    pub faults: Vec<FaultTimes>,
+    /// What was known just before the first fault was injected; without a fault, at the end.
     pub before: View,
-    /// What was known just before the fault was undone, or at the end where it was left in place.
-    pub during: View,
     /// What was known when the ledgers and the log were compared, or at the end.
     pub after: View,
     /// The cut, in milliseconds since the Unix epoch: sends begun before it are settled.
@@ -43,18 +44,39 @@ pub struct Evidence {
 }
 
 /// When a fault was in place. Events are given by their place in [`Evidence::events`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FaultTimes {
+    /// Its number in the run.
+    pub id: u32,
     /// Its name.
     pub fault: String,
-    /// The service it hit.
-    pub target: String,
+    /// What it hit.
+    pub targets: Vec<String>,
+    /// Those of them that were out of the cluster.
+    pub out: BTreeSet<String>,
     /// Where it was injected.
     pub injected: usize,
     /// Where it was proven, and the proof.
     pub effective: Option<(usize, String)>,
-    /// Where it was undone.
+    /// Where undoing it began.
     pub undone: Option<usize>,
+    /// Where it was proven to be healed, and the proof.
+    pub healed: Option<(usize, String)>,
+    /// What was known just before it was undone, or at the end where it was left in place.
+    pub during: View,
+}
+
+impl FaultTimes {
+    /// It in words: `kill of kafka2`.
+    pub fn words(&self) -> String {
+        format!("{} of {}", self.fault, self.targets.join(", "))
+    }
+
+    /// Brokers that it put out.
+    pub fn brokers<'a>(&'a self, expected: &'a Expectation) -> impl Iterator<Item = &'a str> {
+        let out = self.out.iter().map(String::as_str);
+        out.filter(|name| expected.broker_id(name).is_some())
+    }
 }
 
 impl Evidence {
@@ -92,40 +114,42 @@ impl Evidence {
     /// When the events do not begin with the start of a run.
     pub fn new(events: Vec<Event>, messages: Option<Messages>) -> anyhow::Result<Self> {
         let Some(Kind::RunStarted {
-            expectation, limits, ..
+            expectation,
+            limits,
+            skip,
+            ..
         }) = events.first().map(|event| &event.kind)
         else {
             anyhow::bail!("the timeline does not begin with the start of a run");
         };
-        let (expected, limits) = (expectation.clone(), limits.clone());
-        let fault = fault_times(&events);
+        let (expected, limits, skip) = (expectation.clone(), limits.clone(), skip.clone());
         let cut_at = events.iter().position(|event| matches!(event.kind, Kind::Cut));
+        let mut faults: Vec<FaultTimes> = Vec::new();
         let mut view = View::default();
-        let (mut before, mut during, mut after) = (None, None, None);
+        let (mut before, mut after) = (None, None);
         for (place, event) in events.iter().enumerate() {
-            if let Some(fault) = &fault {
-                if place == fault.injected {
-                    before = Some(view.clone());
-                }
-                if Some(place) == fault.undone {
-                    during = Some(view.clone());
-                }
+            if matches!(event.kind, Kind::FaultInjected { .. }) {
+                before.get_or_insert_with(|| view.clone());
             }
+            take_fault(&mut faults, place, event, &view);
             view.apply(event);
             if Some(place) == cut_at {
                 after = Some(view.clone());
             }
         }
         let after = after.unwrap_or(view);
+        for left in faults.iter_mut().filter(|fault| fault.undone.is_none()) {
+            left.during = after.clone();
+        }
         Ok(Self {
             cut: cut_at.map(|place| wall_ms(&events[place])),
             before: before.unwrap_or_else(|| after.clone()),
-            during: during.unwrap_or_else(|| after.clone()),
             after,
             events,
             expected,
             limits,
-            fault,
+            skip,
+            faults,
             messages,
         })
     }
@@ -159,10 +183,10 @@ impl Evidence {
         held
     }
 
-    /// The time from a fault's injection to the cut: what happened in it is the fault's doing.
+    /// The time from the first fault's injection to the cut: what happened in it is the faults' doing.
     pub fn fault_window(&self) -> Option<Window> {
-        let fault = self.fault.as_ref()?;
-        let from = wall_ms(&self.events[fault.injected]);
+        let first = self.faults.first()?;
+        let from = wall_ms(&self.events[first.injected]);
         Some(Window { from, to: self.end() })
     }
 
@@ -181,8 +205,7 @@ impl Evidence {
     }
 
     /// The time in which a fault was proven to be in place.
-    pub fn effective_window(&self) -> Option<Window> {
-        let fault = self.fault.as_ref()?;
+    pub fn effective_window(&self, fault: &FaultTimes) -> Option<Window> {
         let (effective, _) = fault.effective.as_ref()?;
         let to = fault
             .undone
@@ -193,7 +216,7 @@ impl Evidence {
 
     /// Whether there was a fault of which nothing shows that it took effect: what was seen during it proves nothing.
     pub fn unproven(&self) -> bool {
-        self.fault.as_ref().is_some_and(|fault| fault.effective.is_none())
+        self.faults.iter().any(|fault| fault.effective.is_none())
     }
 
     /// Milliseconds from one event to a moment since the start.
@@ -210,25 +233,48 @@ fn wall_ms(event: &Event) -> i64 {
     event.wall.as_millisecond()
 }
 
-fn fault_times(events: &[Event]) -> Option<FaultTimes> {
-    let mut times: Option<FaultTimes> = None;
-    for (place, event) in events.iter().enumerate() {
-        match (&event.kind, &mut times) {
-            (Kind::FaultInjected { fault, target }, None) => {
-                times = Some(FaultTimes {
-                    fault: fault.clone(),
-                    target: target.clone(),
-                    injected: place,
-                    effective: None,
-                    undone: None,
-                });
-            }
-            (Kind::FaultEffective { proof, .. }, Some(times)) => times.effective = Some((place, proof.clone())),
-            (Kind::FaultUndone { .. }, Some(times)) => times.undone = Some(place),
-            _ => {}
-        }
+/// Folds one event into the faults; `view` is what was known before it.
+fn take_fault(faults: &mut Vec<FaultTimes>, place: usize, event: &Event, view: &View) {
+    fn of<'a>(faults: &'a mut [FaultTimes], id: &u32) -> Option<&'a mut FaultTimes> {
+        faults.iter_mut().rfind(|fault| fault.id == *id)
     }
-    times
+    match &event.kind {
+        Kind::FaultInjected {
+            id,
+            fault,
+            targets,
+            out,
+            ..
+        } => faults.push(FaultTimes {
+            id: *id,
+            fault: fault.clone(),
+            targets: targets.clone(),
+            out: out.clone(),
+            injected: place,
+            effective: None,
+            undone: None,
+            healed: None,
+            during: View::default(),
+        }),
+        Kind::FaultEffective { id, proof } => {
+            if let Some(fault) = of(faults, id) {
+                fault.effective = Some((place, proof.clone()));
+            }
+        }
+        Kind::FaultUndone { id } => {
+            // Where undoing was tried again, the first try counts.
+            if let Some(fault) = of(faults, id).filter(|fault| fault.undone.is_none()) {
+                fault.undone = Some(place);
+                fault.during = view.clone();
+            }
+        }
+        Kind::FaultHealed { id, proof } => {
+            if let Some(fault) = of(faults, id) {
+                fault.healed = Some((place, proof.clone()));
+            }
+        }
+        _ => {}
+    }
 }
 
 fn read_log(file: File) -> anyhow::Result<LogSummary> {

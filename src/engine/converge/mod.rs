@@ -8,12 +8,14 @@ mod apply;
 mod down;
 mod plan;
 mod retire;
+mod scale;
 
 use std::collections::BTreeMap;
 
 pub use apply::apply;
 pub use down::down;
 pub use plan::{Plan, Replica, plan};
+pub use scale::scale;
 
 use super::{Engine, Progress};
 use crate::compose::model::ComposeFile;

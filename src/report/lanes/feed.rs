@@ -85,30 +85,40 @@ struct Known {
     servers: HashMap<String, bool>,
     containers: HashMap<(String, u32), String>,
     group: Option<(String, usize, String)>,
+    faults: HashMap<u32, String>,
 }
 
 impl Known {
+    fn fault(&self, id: u32) -> &str {
+        self.faults.get(&id).map_or("the fault", String::as_str)
+    }
+
     fn words(&mut self, event: &Event, expected: &Expectation) -> Option<(Subject, String)> {
         let source = &event.source;
         Some(match &event.kind {
             Kind::RunStarted { command, .. } => (Subject::Run, format!("run starts: {command}")),
-            Kind::PhaseStarted { phase } => (Subject::Run, format!("phase {phase} begins")),
-            Kind::PhaseEnded {
-                phase,
+            Kind::StepStarted { words, .. } => (Subject::Run, format!("step begins: {words}")),
+            Kind::StepEnded {
+                step,
                 ok: false,
                 lacking,
             } => {
                 let lacking = lacking.join("; ");
                 (
                     Subject::Warning,
-                    format!("phase {phase} did not come true, lacking: {lacking}"),
+                    format!("step {step} did not come true, lacking: {lacking}"),
                 )
             }
-            Kind::FaultInjected { fault, target } => (Subject::Fault, format!("{fault} of {target} is injected")),
-            Kind::FaultEffective { fault, target, proof } => {
-                (Subject::Fault, format!("{fault} of {target} is proven: {proof}"))
+            Kind::FaultInjected { id, fault, targets, .. } => {
+                let words = format!("{fault} of {}", targets.join(", "));
+                self.faults.insert(*id, words.clone());
+                (Subject::Fault, format!("{words} is injected"))
             }
-            Kind::FaultUndone { fault, target } => (Subject::Fault, format!("{fault} of {target} is undone")),
+            Kind::FaultEffective { id, proof } => (Subject::Fault, format!("{} is proven: {proof}", self.fault(*id))),
+            Kind::FaultUndone { id } => (Subject::Fault, format!("{} is undone", self.fault(*id))),
+            Kind::FaultHealed { id, proof } => (Subject::Fault, format!("{} is healed: {proof}", self.fault(*id))),
+            Kind::Scaled { service, replicas } => (Subject::Run, format!("{service} is scaled to {replicas}")),
+            Kind::Note { text } => (Subject::Run, text.clone()),
             Kind::BrokerAnswers => self.server(source, true, "answers again".into())?,
             Kind::BrokerSilent { error } => self.server(source, false, format!("ceases to answer: {error}"))?,
             Kind::ZooKeeper { mode: Some(mode), .. } => self.server(source, true, format!("serves again as {mode}"))?,

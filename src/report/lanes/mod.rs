@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::timeline::event::{Event, Kind};
-use crate::verdicts::evidence::Evidence;
+use crate::verdicts::evidence::{Evidence, FaultTimes};
 
 pub use cluster::{Controller, Group, Leadership, Server, ServerKind};
 pub use feed::{Subject, Told};
@@ -67,8 +67,12 @@ pub struct Broker {
 /// A phase of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Phase {
-    /// Its name.
+    /// Number of the step that it is.
+    pub step: u32,
+    /// What sort of step: `fail`, `until`, `recover` …
     pub phase: String,
+    /// What it does, in words.
+    pub words: String,
     /// Whether what it waited for came true; `None` when it never ended.
     pub ok: Option<bool>,
     /// What was lacking, when it did not.
@@ -81,7 +85,7 @@ pub struct Phase {
 pub struct Fault {
     /// Its kind, such as `stop`.
     pub fault: String,
-    /// The service it hit.
+    /// What it hit.
     pub target: String,
     /// When it was injected.
     pub injected_ms: u64,
@@ -147,7 +151,7 @@ impl Lanes {
             },
             brokers,
             phases: phases(&evidence.events, clock.duration_ms),
-            faults: faults(&evidence.events),
+            faults: faults(evidence),
             feed: feed::tell(evidence, &cluster.partitions, &rebalances),
             servers: cluster.servers,
             controller: cluster.controller,
@@ -185,21 +189,19 @@ fn phases(events: &[Event], end: u64) -> Vec<Stretch<Phase>> {
     let mut phases: Vec<Stretch<Phase>> = Vec::new();
     for event in events {
         match &event.kind {
-            Kind::PhaseStarted { phase } => phases.push(Stretch {
+            Kind::StepStarted { step, sort, words } => phases.push(Stretch {
                 from_ms: event.elapsed_ms,
                 to_ms: end,
                 what: Phase {
-                    phase: phase.clone(),
+                    step: *step,
+                    phase: sort.clone(),
+                    words: words.clone(),
                     ok: None,
                     lacking: Vec::new(),
                 },
             }),
-            Kind::PhaseEnded { phase, ok, lacking } => {
-                let open = phases.iter_mut().rev();
-                if let Some(open) = open
-                    .filter(|open| open.what.ok.is_none())
-                    .find(|open| open.what.phase == *phase)
-                {
+            Kind::StepEnded { step, ok, lacking } => {
+                if let Some(open) = phases.iter_mut().rfind(|open| open.what.step == *step) {
                     open.to_ms = event.elapsed_ms;
                     open.what.ok = Some(*ok);
                     open.what.lacking = lacking.clone();
@@ -211,39 +213,17 @@ fn phases(events: &[Event], end: u64) -> Vec<Stretch<Phase>> {
     phases
 }
 
-fn faults(events: &[Event]) -> Vec<Fault> {
-    let mut faults: Vec<Fault> = Vec::new();
-    for event in events {
-        let at = event.elapsed_ms;
-        match &event.kind {
-            Kind::FaultInjected { fault, target } => faults.push(Fault {
-                fault: fault.clone(),
-                target: target.clone(),
-                injected_ms: at,
-                effective_ms: None,
-                proof: None,
-                undone_ms: None,
-            }),
-            Kind::FaultEffective { fault, target, proof } => {
-                if let Some(open) = in_place(&mut faults, fault, target) {
-                    open.effective_ms = Some(at);
-                    open.proof = Some(proof.clone());
-                }
-            }
-            Kind::FaultUndone { fault, target } => {
-                if let Some(open) = in_place(&mut faults, fault, target) {
-                    open.undone_ms = Some(at);
-                }
-            }
-            _ => {}
-        }
-    }
-    faults
-}
-
-fn in_place<'a>(faults: &'a mut [Fault], fault: &str, target: &str) -> Option<&'a mut Fault> {
-    let mut open = faults.iter_mut().rev().filter(|open| open.undone_ms.is_none());
-    open.find(|open| open.fault == fault && open.target == target)
+fn faults(evidence: &Evidence) -> Vec<Fault> {
+    let at = |place: usize| evidence.events[place].elapsed_ms;
+    let of = |fault: &FaultTimes| Fault {
+        fault: fault.fault.clone(),
+        target: fault.targets.join(", "),
+        injected_ms: at(fault.injected),
+        effective_ms: fault.effective.as_ref().map(|(place, _)| at(*place)),
+        proof: fault.effective.as_ref().map(|(_, proof)| proof.clone()),
+        undone_ms: fault.undone.map(at),
+    };
+    evidence.faults.iter().map(of).collect()
 }
 
 #[cfg(test)]

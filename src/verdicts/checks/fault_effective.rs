@@ -20,24 +20,27 @@ impl Check for FaultEffective {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let Some(fault) = &evidence.fault else {
+        let Some(first) = evidence.faults.first() else {
             return Finding::skipped("no fault was injected");
         };
-        match &fault.effective {
-            Some((place, proof)) => {
-                let took = evidence.since(fault.injected, evidence.events[*place].elapsed_ms);
-                Finding::new(Status::Passed, proof.clone())
-                    .with("fault", fault.fault.clone())
-                    .with("target", fault.target.clone())
-                    .with("took_effect_after_ms", took)
-            }
-            None => Finding::new(
+        if let Some(fault) = evidence.faults.iter().find(|fault| fault.effective.is_none()) {
+            return Finding::new(
                 Status::Unknown,
-                format!("nothing shows that {} of {} took effect", fault.fault, fault.target),
-            )
-            .with("fault", fault.fault.clone())
-            .with("target", fault.target.clone()),
+                format!("nothing shows that {} took effect", fault.words()),
+            );
         }
+        let took = evidence.faults.iter().filter_map(|fault| {
+            let (place, _) = fault.effective.as_ref()?;
+            Some(evidence.since(fault.injected, evidence.events[*place].elapsed_ms))
+        });
+        let slowest = took.max().unwrap_or_default();
+        let summary = match (&first.effective, evidence.faults.len()) {
+            (Some((_, proof)), 1) => proof.clone(),
+            (_, count) => format!("each of {count} faults was proven"),
+        };
+        Finding::new(Status::Passed, summary)
+            .with("faults", evidence.faults.len())
+            .with("took_effect_after_ms", slowest)
     }
 }
 

@@ -28,10 +28,11 @@ impl Check for GroupRecovered {
         if expected.workload.consumers == 0 {
             return Finding::skipped("the lab has no consumers");
         }
-        for (moment, view) in [
-            ("while the fault was in place", &evidence.during),
-            ("at the end", &evidence.after),
-        ] {
+        let during = evidence
+            .faults
+            .iter()
+            .map(|fault| ("while the fault was in place", &fault.during));
+        for (moment, view) in during.chain([("at the end", &evidence.after)]) {
             // A target that may be well is not asked, though it may be the very coordinator.
             if moment != "at the end" && evidence.unproven() {
                 continue;
@@ -40,9 +41,9 @@ impl Check for GroupRecovered {
             if !lacking.is_empty() {
                 return Finding::of(
                     false,
-                    match evidence.fault {
-                        Some(_) => format!("{moment}: {}", lacking.join("; ")),
-                        None => lacking.join("; "),
+                    match evidence.faults.is_empty() {
+                        false => format!("{moment}: {}", lacking.join("; ")),
+                        true => lacking.join("; "),
                     },
                 );
             }
@@ -74,7 +75,10 @@ impl Check for GroupRecovered {
         Finding::new(Status::Passed, summary)
             .with("rebalances", rebalances)
             .with("coordinator_before", before)
-            .with("coordinator_during", coordinator(&evidence.during))
+            .with(
+                "coordinator_during",
+                evidence.faults.last().map(|fault| coordinator(&fault.during)),
+            )
             .with("coordinator", after)
     }
 }

@@ -27,8 +27,8 @@ impl Check for IsrRestored {
 
     fn judge(&self, evidence: &Evidence) -> Finding {
         let count = evidence.expected.partitions().count();
-        let full = |view: &_| conditions::isr_is_survivors(view, &evidence.expected, None);
-        let Some(fault) = &evidence.fault else {
+        let full = |view: &_| conditions::isr_is_survivors(view, &evidence.expected);
+        if evidence.faults.is_empty() {
             let lacking = full(&evidence.after);
             return if lacking.is_empty() {
                 Finding::new(
@@ -39,15 +39,21 @@ impl Check for IsrRestored {
             } else {
                 Finding::of(false, lacking.join("; "))
             };
-        };
-        let Some(undone) = fault.undone else {
-            return Finding::skipped(format!("{} of {} was left in place", fault.fault, fault.target));
-        };
+        }
+        if let Some(left) = evidence.faults.iter().find(|fault| fault.undone.is_none()) {
+            return Finding::skipped(format!("{} was left in place", left.words()));
+        }
+        let undone = evidence
+            .faults
+            .iter()
+            .filter_map(|fault| fault.undone)
+            .max()
+            .unwrap_or_default();
         match evidence.held_since(undone, None, full) {
             Ok(at) => {
                 let took = evidence.since(undone, at);
                 let summary = format!(
-                    "all {count} partitions had every replica in sync {} after the restart",
+                    "all {count} partitions had every replica in sync {} after the fault was undone",
                     readable(took)
                 );
                 Finding::measured(self, evidence, None, took as f64, summary)

@@ -1,9 +1,9 @@
 //! isr-shrunk: while a broker is gone, the in-sync replicas are just the others.
 
 use crate::timeline::conditions;
-use crate::verdicts::checks::readable;
+use crate::verdicts::checks::{on_brokers, readable};
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Measure, Status};
+use crate::verdicts::{Check, Finding, Measure};
 
 /// Every ISR shrank to exactly the survivors.
 pub struct IsrShrunk;
@@ -26,26 +26,25 @@ impl Check for IsrShrunk {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let Some(fault) = &evidence.fault else {
-            return Finding::skipped("no fault was injected");
+        let faults = match on_brokers(evidence) {
+            Ok(faults) => faults,
+            Err(finding) => return finding,
         };
-        if evidence.expected.broker_id(&fault.target).is_none() {
-            return Finding::skipped(format!("{} is no broker and holds no replica", fault.target));
-        }
-        if fault.effective.is_none() {
-            return Finding::new(Status::Unknown, "the fault was not proven, so nothing had to shrink");
-        }
-        let shrunk = evidence.held_since(fault.injected + 1, fault.undone, |view| {
-            conditions::isr_is_survivors(view, &evidence.expected, Some(&fault.target))
-        });
-        match shrunk {
-            Ok(at) => {
-                let took = evidence.since(fault.injected, at);
-                let summary = format!("every ISR was just the survivors after {}", readable(took));
-                Finding::measured(self, evidence, None, took as f64, summary).with("shrunk_after_ms", took)
+        let mut slowest = 0;
+        for fault in faults {
+            let shrunk = evidence.held_since(fault.injected + 1, fault.undone, |view| {
+                conditions::isr_is_survivors(view, &evidence.expected)
+            });
+            match shrunk {
+                Ok(at) => slowest = slowest.max(evidence.since(fault.injected, at)),
+                Err(lacking) => {
+                    let lacking = lacking.join("; ");
+                    return Finding::of(false, format!("not the survivors during {}: {lacking}", fault.words()));
+                }
             }
-            Err(lacking) => Finding::of(false, format!("not the survivors: {}", lacking.join("; "))),
         }
+        let summary = format!("every ISR was just the survivors after {}", readable(slowest));
+        Finding::measured(self, evidence, None, slowest as f64, summary).with("shrunk_after_ms", slowest)
     }
 }
 

@@ -21,10 +21,10 @@ impl Check for LeadersBalanced {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        if let Some(fault) = &evidence.fault
+        if let Some(fault) = evidence.faults.last()
             && fault.undone.is_none()
         {
-            return Finding::skipped(format!("{} of {} was left in place", fault.fault, fault.target));
+            return Finding::skipped(format!("{} was left in place", fault.words()));
         }
         let lacking = conditions::leaders_balanced(&evidence.after, &evidence.expected);
         if !lacking.is_empty() {

@@ -1,9 +1,9 @@
 //! leaders-moved: no partition is led by the broker that is gone, and every one is led by somebody.
 
 use crate::timeline::conditions;
-use crate::verdicts::checks::readable;
+use crate::verdicts::checks::{on_brokers, readable};
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Measure, Status};
+use crate::verdicts::{Check, Finding, Measure};
 
 /// Leadership left the target of the fault in time, and every partition found another leader.
 pub struct LeadersMoved;
@@ -26,26 +26,28 @@ impl Check for LeadersMoved {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let Some(fault) = &evidence.fault else {
-            return Finding::skipped("no fault was injected");
+        let faults = match on_brokers(evidence) {
+            Ok(faults) => faults,
+            Err(finding) => return finding,
         };
-        if evidence.expected.broker_id(&fault.target).is_none() {
-            return Finding::skipped(format!("{} is no broker and leads no partition", fault.target));
-        }
-        if fault.effective.is_none() {
-            return Finding::new(Status::Unknown, "the fault was not proven, so nothing had to move");
-        }
-        let moved = evidence.held_since(fault.injected + 1, fault.undone, |view| {
-            conditions::led_by_survivors(view, &evidence.expected, Some(&fault.target))
-        });
-        match moved {
-            Ok(at) => {
-                let took = evidence.since(fault.injected, at);
-                let summary = format!("every partition was led by another broker after {}", readable(took));
-                Finding::measured(self, evidence, None, took as f64, summary).with("moved_after_ms", took)
+        let mut slowest = 0;
+        for fault in faults {
+            let moved = evidence.held_since(fault.injected + 1, fault.undone, |view| {
+                conditions::led_by_survivors(view, &evidence.expected)
+            });
+            match moved {
+                Ok(at) => slowest = slowest.max(evidence.since(fault.injected, at)),
+                Err(lacking) => {
+                    let lacking = lacking.join("; ");
+                    return Finding::of(
+                        false,
+                        format!("leaders had not moved during {}: {lacking}", fault.words()),
+                    );
+                }
             }
-            Err(lacking) => Finding::of(false, format!("leaders had not moved: {}", lacking.join("; "))),
         }
+        let summary = format!("every partition was led by another broker after {}", readable(slowest));
+        Finding::measured(self, evidence, None, slowest as f64, summary).with("moved_after_ms", slowest)
     }
 }
 

@@ -31,7 +31,7 @@ use std::collections::BTreeMap;
 
 use crate::timeline::event::TopicPartition;
 use crate::timeline::limits::Bound;
-use crate::verdicts::evidence::Evidence;
+use crate::verdicts::evidence::{Evidence, FaultTimes};
 use crate::verdicts::{Check, Finding, MessageCheck, Status};
 use crate::workload::ledger::history::Ledgers;
 use crate::workload::spans::Window;
@@ -106,6 +106,26 @@ fn harm<'a>(check: &dyn Check, evidence: &'a Evidence) -> Result<(Window, &'a Le
         return Err(Finding::skipped("the lab has no producers"));
     }
     Ok((window, ledgers))
+}
+
+/// The faults that put brokers out, each proven and in place until the lab had settled without them or not; otherwise why
+/// there is nothing to judge.
+fn on_brokers(evidence: &Evidence) -> Result<Vec<&FaultTimes>, Finding> {
+    let Some(first) = evidence.faults.first() else {
+        return Err(Finding::skipped("no fault was injected"));
+    };
+    let of = |fault: &&FaultTimes| fault.brokers(&evidence.expected).next().is_some();
+    let faults: Vec<&FaultTimes> = evidence.faults.iter().filter(of).collect();
+    if faults.is_empty() {
+        return Err(Finding::skipped(format!("{} put no broker out", first.words())));
+    }
+    if evidence.unproven() {
+        return Err(Finding::new(
+            Status::Unknown,
+            "the fault was not proven, so nothing had to change",
+        ));
+    }
+    Ok(faults)
 }
 
 /// A partition's name for people: `topic/partition`.

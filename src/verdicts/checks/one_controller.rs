@@ -23,11 +23,10 @@ impl Check for OneController {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let moments = [
-            ("before", &evidence.before),
-            ("during", &evidence.during),
-            ("after", &evidence.after),
-        ];
+        let during = evidence.faults.iter().map(|fault| ("during", &fault.during));
+        let moments = [("before", &evidence.before), ("after", &evidence.after)]
+            .into_iter()
+            .chain(during);
         let epoch = |view: &View| view.controller.map(|(_, epoch)| epoch);
         for (moment, view) in moments {
             // A target that may be well is not asked, though it may be the very controller.
@@ -38,9 +37,9 @@ impl Check for OneController {
             if !lacking.is_empty() {
                 return Finding::of(
                     false,
-                    match evidence.fault {
-                        Some(_) => format!("{moment} the fault: {}", lacking.join("; ")),
-                        None => lacking.join("; "),
+                    match evidence.faults.is_empty() {
+                        false => format!("{moment} the fault: {}", lacking.join("; ")),
+                        true => lacking.join("; "),
                     },
                 );
             }

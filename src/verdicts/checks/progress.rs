@@ -11,6 +11,9 @@ use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure, Status};
 use crate::workload::spans::Activity;
 
+/// A shorter time shows nothing.
+const LEAST_MS: i64 = 2_000;
+
 /// Producers were acknowledged and members delivered while the fault was in place.
 pub struct Progress;
 
@@ -32,15 +35,23 @@ impl Check for Progress {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        if evidence.fault.is_none() && !evidence.asked(self) {
+        if evidence.faults.is_empty() && !evidence.asked(self) {
             return Finding::skipped("no fault was injected");
         }
-        let window = match &evidence.fault {
-            Some(_) => evidence.effective_window(),
-            None => evidence.window_for(self),
-        };
-        let Some(window) = window else {
+        if evidence.unproven() {
             return Finding::new(Status::Unknown, "the fault was not proven, so it had no window");
+        }
+        let windows = evidence
+            .faults
+            .iter()
+            .filter_map(|fault| evidence.effective_window(fault));
+        // In less nobody could tell a workload that goes on from one that hangs.
+        let window = windows
+            .filter(|window| window.to - window.from >= LEAST_MS)
+            .max_by_key(|window| window.from);
+        let Some(window) = window.or_else(|| evidence.faults.is_empty().then(|| evidence.window_for(self)).flatten())
+        else {
+            return Finding::skipped("no fault was in place for long enough");
         };
         let Some(ledgers) = evidence.ledgers() else {
             return Finding::new(Status::NoData, "the ledgers could not be collected");

@@ -1,0 +1,125 @@
+//! What a drill can wait for, by name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::nearest;
+use crate::timeline::conditions::{self, Lacking};
+use crate::timeline::view::View;
+use crate::topology::Expectation;
+
+/// Something that can be true of the lab.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// `settled`: the lab is healthy, but for what the faults in place have put out.
+    Settled,
+    /// `whole`: the lab is healthy, without a fault, and leaders are the preferred ones.
+    Whole,
+    /// `leaders-moved`: no partition is led by a broker that is out, and every one has a leader.
+    LeadersMoved,
+    /// `isr-shrunk`: every ISR is just the replicas that are not out.
+    IsrShrunk,
+    /// `group-stable`: the group is stable, with every partition assigned once.
+    GroupStable,
+    /// `one-controller`: the brokers that are not out name the same live controller.
+    OneController,
+    /// `controller-elected`: there is another controller epoch than when the last fault was injected.
+    ControllerElected,
+    /// `quorum`: every ZooKeeper server that is not out serves, and one leads.
+    Quorum,
+    /// `quorum-lost`: no ZooKeeper server serves.
+    QuorumLost,
+}
+
+impl Condition {
+    /// All of them, each with its name and what it means.
+    pub const ALL: [(Self, &'static str, &'static str); 9] = [
+        (
+            Self::Settled,
+            "settled",
+            "the lab is healthy, but for what the faults in place have put out",
+        ),
+        (
+            Self::Whole,
+            "whole",
+            "the lab is healthy, no fault is in place, and the preferred replicas lead",
+        ),
+        (
+            Self::LeadersMoved,
+            "leaders-moved",
+            "no partition is led by a broker that is out, and every one has a leader",
+        ),
+        (
+            Self::IsrShrunk,
+            "isr-shrunk",
+            "every ISR is just the replicas that are not out",
+        ),
+        (
+            Self::GroupStable,
+            "group-stable",
+            "the group is stable, with every partition assigned once",
+        ),
+        (
+            Self::OneController,
+            "one-controller",
+            "the brokers that are not out name the same live controller",
+        ),
+        (
+            Self::ControllerElected,
+            "controller-elected",
+            "there is another controller epoch than before the last fault",
+        ),
+        (
+            Self::Quorum,
+            "quorum",
+            "every ZooKeeper server that is not out serves, and one of them leads",
+        ),
+        (Self::QuorumLost, "quorum-lost", "no ZooKeeper server serves"),
+    ];
+
+    /// What is lacking until it holds; `before` is what was known when the last fault was injected.
+    pub fn lacking(self, before: &View, view: &View, expected: &Expectation) -> Lacking {
+        match self {
+            Self::Settled => conditions::healthy(view, expected),
+            Self::Whole => conditions::whole(view, expected),
+            Self::LeadersMoved => conditions::led_by_survivors(view, expected),
+            Self::IsrShrunk => conditions::isr_is_survivors(view, expected),
+            Self::GroupStable => conditions::group_stable(view, expected),
+            Self::OneController => conditions::one_controller(view, expected),
+            Self::ControllerElected => match (before.controller, view.controller) {
+                (Some((_, old)), Some((controller, new))) if new > old && controller >= 0 => Vec::new(),
+                (_, Some((_, epoch))) => vec![format!("the controller epoch is still {epoch}")],
+                (_, None) => vec!["ZooKeeper has not told the controller".into()],
+            },
+            Self::Quorum => conditions::zookeepers_serve(view, expected),
+            Self::QuorumLost => {
+                let serving = expected.zookeepers.iter();
+                let serving = serving.filter(|name| view.zookeepers.get(*name).is_some_and(Option::is_some));
+                serving.map(|name| format!("{name} serves")).collect()
+            }
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = Self::ALL.iter().find(|(condition, ..)| condition == self);
+        f.write_str(named.map_or("", |(_, name, _)| name))
+    }
+}
+
+impl FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|(_, name, _)| *name == text)
+            .map(|(condition, ..)| condition)
+            .ok_or_else(|| {
+                let names: Vec<&str> = Self::ALL.iter().map(|(_, name, _)| *name).collect();
+                let meant = nearest(text, names.iter().copied());
+                let meant = meant.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+                format!("there is no condition `{text}`{meant}; there are {}", names.join(", "))
+            })
+    }
+}

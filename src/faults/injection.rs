@@ -1,0 +1,46 @@
+//! One fault in place, or about to be: all that is needed to undo it.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::faults::{How, Target};
+
+/// A fault on its targets, as it is journaled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Injection {
+    /// Its number in the run that injected it; faults in place at the same time have different ones.
+    pub id: u32,
+    /// What is done.
+    #[serde(flatten)]
+    pub how: How,
+    /// To whom.
+    pub targets: Vec<Target>,
+    /// What undoing has to know of the time before.
+    #[serde(default)]
+    pub before: Value,
+    /// When it was journaled, just before it was injected.
+    pub since: Timestamp,
+    /// The run that injected it.
+    pub run: String,
+}
+
+impl Injection {
+    /// The names of its targets: `kafka1, kafka2`.
+    pub fn names(&self) -> String {
+        let names: Vec<String> = self.targets.iter().map(Target::name).collect();
+        names.join(", ")
+    }
+
+    /// It in words: `kill of kafka2`.
+    pub fn words(&self) -> String {
+        format!("{} of {}", self.how.name(), self.names())
+    }
+
+    /// Whether it hits the target of that name, or any of that service.
+    pub fn hits(&self, name: &str) -> bool {
+        self.targets
+            .iter()
+            .any(|target| target.name() == name || target.service == name)
+    }
+}

@@ -1,0 +1,55 @@
+//! Stop: the orderly end of a server or a client, as in a restart for maintenance.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{back, gone};
+use crate::faults::{Fault, Field, Injection, Means, Proof};
+use crate::settings::duration;
+use crate::timeline::view::View;
+
+/// SIGTERM: a broker hands its leaders over before it goes (controlled shutdown).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Stop {
+    /// Time between SIGTERM and SIGKILL; by default the container's own.
+    #[serde(with = "duration::option")]
+    #[schemars(with = "Option<String>")]
+    pub grace: Option<Duration>,
+}
+
+#[async_trait]
+impl Fault for Stop {
+    fn field(&self) -> Field {
+        Field::Process
+    }
+
+    fn meaning(&self) -> &'static str {
+        "end it in order (SIGTERM); a broker hands over its leaders first"
+    }
+
+    async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
+        for target in &injection.targets {
+            means.engine.stop(&target.container).await?;
+        }
+        Ok(())
+    }
+
+    async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
+        for target in &injection.targets {
+            means.engine.start(&target.container).await?;
+        }
+        Ok(())
+    }
+
+    async fn effect(&self, means: &Means, injection: &Injection, view: &View) -> Proof {
+        gone(injection, &means.expected, view)
+    }
+
+    async fn healed(&self, means: &Means, injection: &Injection, view: &View) -> Proof {
+        back(means, injection, view)
+    }
+}

@@ -1,0 +1,316 @@
+//! Whom a fault shall hit, as the user says it: by name, or by the role that it has when the fault is injected.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chacha20::ChaCha8Rng;
+use rand::SeedableRng as _;
+use rand::seq::IndexedRandom as _;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Project;
+use crate::error::{Expected, nearest};
+use crate::faults::Target;
+use crate::timeline::event::TopicPartition;
+use crate::timeline::view::View;
+use crate::topology::{CONSUMER, Expectation, PRODUCER, Topology};
+
+/// A word for one or more targets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Selector {
+    /// By name: `kafka2`, `zookeeper1`, `consumer-1`; all of a service of clients: `consumer`.
+    Named(String),
+    /// `controller`: the broker that is the controller.
+    Controller,
+    /// `leader:TOPIC/PARTITION`: the broker that leads it.
+    Leader(TopicPartition),
+    /// `follower:TOPIC/PARTITION`: the first broker in its ISR that does not lead it.
+    Follower(TopicPartition),
+    /// `coordinator:GROUP`: the broker that coordinates the group.
+    Coordinator(String),
+    /// `zookeeper-leader`: the ZooKeeper server that leads.
+    ZooKeeperLeader,
+    /// `all-brokers`.
+    AllBrokers,
+    /// `random`: any broker; `random:zookeeper`, `random:consumer`, `random:producer`: any of those.
+    Random(Pool),
+}
+
+/// Of whom a random one is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Brokers.
+    Broker,
+    /// ZooKeeper servers.
+    ZooKeeper,
+    /// Consumers.
+    Consumer,
+    /// Producers.
+    Producer,
+}
+
+impl Pool {
+    const ALL: [Self; 4] = [Self::Broker, Self::ZooKeeper, Self::Consumer, Self::Producer];
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::ZooKeeper => "zookeeper",
+            Self::Consumer => CONSUMER,
+            Self::Producer => PRODUCER,
+        }
+    }
+}
+
+/// The roles, as users write them.
+pub const ROLES: [&str; 7] = [
+    "controller",
+    "leader:TOPIC/PARTITION",
+    "follower:TOPIC/PARTITION",
+    "coordinator:GROUP",
+    "zookeeper-leader",
+    "all-brokers",
+    "random[:broker|zookeeper|consumer|producer]",
+];
+
+impl FromStr for Selector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let partition = |text: &str| {
+            let (topic, partition) = text.rsplit_once('/')?;
+            Some((topic.to_owned(), partition.parse().ok()?)).filter(|(topic, _)| !topic.is_empty())
+        };
+        let (role, of) = text.split_once(':').map_or((text, None), |(role, of)| (role, Some(of)));
+        match (role, of) {
+            ("controller", None) => Ok(Self::Controller),
+            ("zookeeper-leader", None) => Ok(Self::ZooKeeperLeader),
+            ("all-brokers", None) => Ok(Self::AllBrokers),
+            ("random", None) => Ok(Self::Random(Pool::Broker)),
+            ("random", Some(of)) => Pool::ALL
+                .into_iter()
+                .find(|pool| pool.word() == of)
+                .map(Self::Random)
+                .ok_or_else(|| format!("`{text}`: random takes one of broker, zookeeper, consumer, producer")),
+            ("leader" | "follower", of) => {
+                let partition = of.and_then(partition);
+                let partition = partition.ok_or_else(|| format!("`{text}`: write it as {role}:TOPIC/PARTITION"))?;
+                Ok(match role {
+                    "leader" => Self::Leader(partition),
+                    _ => Self::Follower(partition),
+                })
+            }
+            ("coordinator", of) => of
+                .filter(|group| !group.is_empty())
+                .map(|group| Self::Coordinator(group.to_owned()))
+                .ok_or_else(|| format!("`{text}`: write it as coordinator:GROUP")),
+            (_, None) if !text.is_empty() => Ok(Self::Named(text.to_owned())),
+            _ => Err(format!("`{text}` is no target; roles are {}", ROLES.join(", "))),
+        }
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::Controller => f.write_str("controller"),
+            Self::Leader((topic, partition)) => write!(f, "leader:{topic}/{partition}"),
+            Self::Follower((topic, partition)) => write!(f, "follower:{topic}/{partition}"),
+            Self::Coordinator(group) => write!(f, "coordinator:{group}"),
+            Self::ZooKeeperLeader => f.write_str("zookeeper-leader"),
+            Self::AllBrokers => f.write_str("all-brokers"),
+            Self::Random(Pool::Broker) => f.write_str("random"),
+            Self::Random(pool) => write!(f, "random:{}", pool.word()),
+        }
+    }
+}
+
+impl TryFrom<String> for Selector {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Selector> for String {
+    fn from(selector: Selector) -> Self {
+        selector.to_string()
+    }
+}
+
+impl Selector {
+    /// Whether it names no container but a role, of which it turns out at injection who has it.
+    pub fn is_role(&self) -> bool {
+        !matches!(self, Self::Named(_))
+    }
+
+    /// Checks it against the lab's description, before anything runs.
+    ///
+    /// # Errors
+    /// A usage error that lists what there is, the nearest first.
+    pub fn check(&self, topology: &Topology) -> Result<(), Expected> {
+        match self {
+            Self::Named(name) => named(topology, name),
+            Self::Leader((topic, partition)) | Self::Follower((topic, partition)) => {
+                let workload = &topology.workload;
+                if !workload.topics.contains(topic) || !(0..workload.partitions).contains(partition) {
+                    let topics = workload.topics.join(", ");
+                    let hint = format!("topics: {topics}, with partitions 0 to {}", workload.partitions - 1);
+                    return Err(Expected::usage(format!("the lab has no partition {topic}/{partition}")).hint(hint));
+                }
+                Ok(())
+            }
+            Self::Coordinator(group) if *group != topology.workload.group => {
+                Err(Expected::usage(format!("khd does not watch a group `{group}`"))
+                    .hint(format!("the lab's group is {}", topology.workload.group)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whom it means now.
+    ///
+    /// `seed` decides what is random.
+    ///
+    /// # Errors
+    /// An environment error when nobody has the role now, or the lab has no such container.
+    pub fn resolve(
+        &self,
+        project: &Project,
+        expected: &Expectation,
+        view: &View,
+        seed: u64,
+    ) -> Result<Vec<Target>, Expected> {
+        let broker = |id: Option<i32>| id.filter(|id| *id >= 0).map(|id| vec![expected.broker_service(id)]);
+        let names: Option<Vec<String>> = match self {
+            Self::Named(name) => Some(vec![name.clone()]),
+            Self::Controller => broker(view.controller.map(|(controller, _)| controller)),
+            Self::Leader(partition) => broker(view.told(partition).map(|fact| fact.leader)),
+            Self::Follower(partition) => broker(view.told(partition).and_then(|fact| {
+                let mut replicas = fact.replicas.iter().copied();
+                replicas.find(|id| *id != fact.leader && fact.isr.contains(id))
+            })),
+            Self::Coordinator(_) => broker(view.group.as_ref().map(|group| group.coordinator)),
+            Self::ZooKeeperLeader => {
+                let mut servers = view.zookeepers.iter();
+                let leads = servers.find(|(_, mode)| mode.as_deref().is_some_and(|mode| mode != "follower"));
+                leads.map(|(service, _)| vec![service.clone()])
+            }
+            Self::AllBrokers => Some(expected.brokers.keys().cloned().collect()),
+            Self::Random(pool) => {
+                let of: Vec<String> = match pool {
+                    Pool::Broker => expected.brokers.keys().cloned().collect(),
+                    Pool::ZooKeeper => expected.zookeepers.clone(),
+                    Pool::Consumer | Pool::Producer => clients(project, pool.word()),
+                };
+                // One that is out already would be hit twice.
+                let of: Vec<&String> = of.iter().filter(|name| !view.is_out(name)).collect();
+                let chosen = of.choose(&mut ChaCha8Rng::seed_from_u64(seed));
+                chosen.map(|name| vec![(*name).clone()])
+            }
+        };
+        let names = names.ok_or_else(|| {
+            Expected::environment(format!("nobody is {self} at this moment")).hint("look with khd status")
+        })?;
+        let targets: Vec<Target> = project
+            .containers
+            .iter()
+            .filter(|container| {
+                let numbered = format!("{}-{}", container.service, container.number);
+                names.iter().any(|name| *name == container.service || *name == numbered)
+            })
+            .map(|container| Target::of(container, expected))
+            .collect();
+        if targets.is_empty() {
+            return Err(
+                Expected::environment(format!("the lab has no container for {}", names.join(", ")))
+                    .hint("look with khd ps; bring the lab up with khd up"),
+            );
+        }
+        Ok(targets)
+    }
+}
+
+/// Checks that a word names a container, or a service, that a fault can hit.
+fn named(topology: &Topology, word: &str) -> Result<(), Expected> {
+    let brokers = topology.brokers.iter().map(|b| b.service.as_str());
+    let zookeepers = topology.zookeepers.iter().map(|z| z.service.as_str());
+    let mut known: Vec<&str> = brokers.chain(zookeepers).collect();
+    let client = |service: &str| {
+        let number = word.strip_prefix(service).and_then(|rest| rest.strip_prefix('-'));
+        word == service || number.is_some_and(|number| number.parse::<u32>().is_ok_and(|number| number > 0))
+    };
+    if known.contains(&word) || client(PRODUCER) || client(CONSUMER) {
+        return Ok(());
+    }
+    known.extend([PRODUCER, CONSUMER, "producer-1", "consumer-1"]);
+    known.extend(ROLES);
+    let all = format!("targets: {}", known.join(", "));
+    Err(
+        Expected::usage(format!("there is no target `{word}`")).hint(match nearest(word, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`? ({all})"),
+            None => all,
+        }),
+    )
+}
+
+fn clients(project: &Project, service: &str) -> Vec<String> {
+    let of = project
+        .containers
+        .iter()
+        .filter(|container| container.service == service);
+    of.map(|container| format!("{service}-{}", container.number)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for text in [
+            "kafka2",
+            "consumer-1",
+            "controller",
+            "leader:test-1/0",
+            "follower:a/b/3",
+            "coordinator:test",
+            "zookeeper-leader",
+            "all-brokers",
+            "random",
+            "random:zookeeper",
+        ] {
+            assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "leader",
+            "leader:test-1",
+            "leader:/1",
+            "coordinator:",
+            "random:disk",
+            "what:ever",
+        ] {
+            assert!(text.parse::<Selector>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_target_lists_those_there_are() {
+        let topology = Topology::of(&Settings::default());
+        let error = Selector::Named("kafka9".into()).check(&topology).unwrap_err();
+        assert_eq!(error.message, "there is no target `kafka9`");
+        assert!(error.hint.unwrap().starts_with(
+            "did you mean `kafka1`? (targets: kafka1, kafka2, kafka3, zookeeper1, zookeeper2, zookeeper3, producer"
+        ));
+        for known in ["zookeeper2", "consumer", "producer-7", "leader:test-5/5"] {
+            known.parse::<Selector>().unwrap().check(&topology).unwrap();
+        }
+        assert!("leader:test-1/6".parse::<Selector>().unwrap().check(&topology).is_err());
+        assert!("consumer-0".parse::<Selector>().unwrap().check(&topology).is_err());
+    }
+}
