@@ -26,6 +26,7 @@ fn run(folder: &Path, producer: &[Value], consumer: &[Value], log: &Value) -> Ru
         command: "khd fail kafka2".into(),
         expectation: Topology::of(&Settings::default()).expectation(Duration::from_secs(18)),
         limits: Limits::new(),
+        skip: std::collections::BTreeMap::new(),
     };
     timeline.emit("khd", started);
     let (fault, target) = ("stop".to_owned(), "kafka2".to_owned());

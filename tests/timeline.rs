@@ -86,6 +86,7 @@ fn started() -> Kind {
             session_timeout_ms: 18_000,
         },
         limits: Limits::from([("gap".to_owned(), Bound::at_most(28_000.0))]),
+        skip: std::collections::BTreeMap::from([("gap".to_owned(), "for a reason".to_owned())]),
     }
 }
 
