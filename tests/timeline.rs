@@ -99,8 +99,12 @@ fn kinds() -> impl Strategy<Value = Kind> {
         Just(Kind::Cut),
         text.prop_map(|error| Kind::BrokerSilent { error }),
         text.prop_map(|target| Kind::FaultInjected {
+            id: 1,
             fault: "stop".into(),
-            target
+            targets: vec![target.clone()],
+            out: [target].into(),
+            options: serde_json::Map::from_iter([("grace".to_owned(), "5s".into())]),
+            asked: Vec::new(),
         }),
         (number(), vec(number(), 0..4)).prop_map(|(controller, brokers)| Kind::Cluster {
             controller,
