@@ -18,6 +18,7 @@ mod consume;
 mod down;
 mod expect;
 mod fail;
+mod faults;
 mod gaps;
 mod images;
 mod interrupt;
@@ -76,6 +77,7 @@ enum Command {
     Up(up::Args),
     Scale(scale::Args),
     Fail(fail::Args),
+    Faults(faults::Args),
     Restore(restore::Args),
     Verify(verify::Args),
     Runs(runs::Args),
@@ -130,6 +132,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Up(args) => up::run(args, &settings).await,
         Command::Scale(args) => scale::run(args, &settings).await,
         Command::Fail(args) => fail::run(args, &settings).await,
+        Command::Faults(args) => faults::run(args, &settings).await,
         Command::Restore(args) => restore::run(args, &settings).await,
         Command::Verify(args) => verify::run(args, &settings).await,
         Command::Runs(args) => runs::run(args, &settings),

@@ -36,6 +36,11 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let cancel = interrupt::on_signal("ending", "faults may be left in place: khd restore")?;
     let engine = lab.engine.as_ref();
     let journal = Journal::at(lab.dir.journal());
+    // One that still works when its fault is undone would put it there again.
+    for helper in &project.helpers {
+        engine.remove_container(helper).await?;
+        tell!("removed {helper}, which an earlier khd left");
+    }
     journal.forget_missing(&project)?;
     let expected = lab.expectation(&project);
     let asked = |injection: &Injection| args.target.as_deref().is_none_or(|name| injection.hits(name));

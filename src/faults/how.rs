@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::faults::selector::Selector;
 use crate::faults::{Fault, process};
 
 /// Makes one enum of all faults; a fault's name is that of its variant in kebab-case.
@@ -48,6 +49,11 @@ faults! {
 }
 
 impl How {
+    /// Whom it hits, where its options say so.
+    pub fn implied_targets(&self) -> Option<Vec<Selector>> {
+        self.fault().implied_targets()
+    }
+
     /// Its options, by name, as they were given.
     pub fn options(&self) -> serde_json::Map<String, serde_json::Value> {
         match serde_json::to_value(self) {

@@ -25,6 +25,8 @@ use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::{Expectation, Topology};
 
+use crate::faults::selector::Selector;
+
 pub use how::How;
 pub use injection::Injection;
 pub use target::Target;
@@ -74,6 +76,20 @@ pub trait Fault: Send + Sync + std::fmt::Debug {
     fn check(&self, topology: &Topology, targets: &[Target]) -> Result<(), Expected> {
         let _ = (topology, targets);
         Ok(())
+    }
+
+    /// Finds out whether it can be done here at all, before anything is touched.
+    ///
+    /// # Errors
+    /// An environment error that says what the engine or the kernel lacks.
+    async fn possible(&self, means: &Means) -> anyhow::Result<()> {
+        let _ = means;
+        Ok(())
+    }
+
+    /// Whom it hits, where its options say so: it then takes no other targets.
+    fn implied_targets(&self) -> Option<Vec<Selector>> {
+        None
     }
 
     /// Which of its targets are out of the cluster while it is in place, by name, so that the lab has to do without them:

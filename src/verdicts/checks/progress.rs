@@ -12,7 +12,7 @@ use crate::verdicts::{Check, Finding, Measure, Status};
 use crate::workload::spans::Activity;
 
 /// A shorter time shows nothing.
-const LEAST_MS: i64 = 2_000;
+const LEAST_MS: i64 = 1_000;
 
 /// Producers were acknowledged and members delivered while the fault was in place.
 pub struct Progress;
