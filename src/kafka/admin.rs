@@ -78,7 +78,8 @@ impl<'a> Admin<'a> {
         self.for_settings(of).await?.settings(of, names).await
     }
 
-    /// Sets some of a topic's or a broker's settings, or deletes what was set: `None`.
+    /// Sets some of a topic's or a broker's settings, or deletes what was set: `None`. With `validate_only`, says only
+    /// whether it would.
     ///
     /// # Errors
     /// A [`Refusal`]: then none is changed; or that of the connection.
@@ -86,8 +87,10 @@ impl<'a> Admin<'a> {
         &self,
         of: &Resource,
         changes: &BTreeMap<String, Option<String>>,
+        validate_only: bool,
     ) -> anyhow::Result<()> {
-        self.for_settings(of).await?.change_settings(of, changes).await
+        let mut connection = self.for_settings(of).await?;
+        connection.change_settings(of, changes, validate_only).await
     }
 
     /// A group as its coordinator describes it, and the connection to the coordinator.

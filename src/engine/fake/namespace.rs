@@ -17,10 +17,14 @@ impl Namespace {
         let mut stdout = String::new();
         match words[..] {
             ["apply", payload] => {
-                let chains = payload.lines().filter_map(|line| line.strip_prefix(':')?.split(' ').next());
+                let chains = payload
+                    .lines()
+                    .filter_map(|line| line.strip_prefix(':')?.split(' ').next());
                 self.put.extend(chains.map(str::to_owned));
             }
-            ["remove", chain] => self.put.retain(|put| *put != format!("{chain}-IN") && *put != format!("{chain}-OUT")),
+            ["remove", chain] => self
+                .put
+                .retain(|put| *put != format!("{chain}-IN") && *put != format!("{chain}-OUT")),
             ["shape" | "delay", ..] => {
                 self.put.insert("qdisc".into());
             }

@@ -63,6 +63,11 @@ impl Config {
         }
     }
 
+    fn changes(&self) -> BTreeMap<String, Option<String>> {
+        let set = self.set.iter();
+        set.map(|(name, value)| (name.clone(), Some(value.clone()))).collect()
+    }
+
     /// What Kafka tells of each of the settings, for every resource.
     async fn told(
         &self,
@@ -118,26 +123,28 @@ impl Fault for Config {
                 }
                 values.insert(name.clone(), set.and_then(|setting| setting.value.clone()));
             }
+            // What Kafka would refuse is refused while nothing is touched.
+            if let Err(error) = change(means, &of, &self.changes(), true).await {
+                return Err(match refused(&error) {
+                    Some(_) => Expected::usage(format!("{error:#}")).into(),
+                    None => error,
+                });
+            }
             before.push(Before { of, values });
         }
         Ok(serde_json::to_value(before)?)
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        let set: BTreeMap<String, Option<String>> = self
-            .set
-            .iter()
-            .map(|(name, value)| (name.clone(), Some(value.clone())))
-            .collect();
         for of in self.resources(&means.topology, &injection.targets)? {
-            change(means, &of, &set).await?;
+            change(means, &of, &self.changes(), false).await?;
         }
         Ok(())
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
         for before in remembered(injection)? {
-            match change(means, &before.of, &before.values).await {
+            match change(means, &before.of, &before.values, false).await {
                 // A topic that is gone has no settings.
                 Err(error) if refused(&error) == Some(ResponseError::UnknownTopicOrPartition) => {}
                 result => result?,
@@ -204,12 +211,16 @@ fn remembered(injection: &Injection) -> anyhow::Result<Vec<Before>> {
     Ok(serde_json::from_value(injection.before.clone())?)
 }
 
-async fn change(means: &Means, of: &Resource, changes: &BTreeMap<String, Option<String>>) -> anyhow::Result<()> {
-    let result = Admin::of(&means.topology).change_settings(of, changes).await;
-    result.map_err(|error| {
-        let message = format!("cannot change settings of {}", words(of, means));
-        error.context(message)
-    })
+async fn change(
+    means: &Means,
+    of: &Resource,
+    changes: &BTreeMap<String, Option<String>>,
+    validate_only: bool,
+) -> anyhow::Result<()> {
+    let changed = Admin::of(&means.topology)
+        .change_settings(of, changes, validate_only)
+        .await;
+    changed.map_err(|error| error.context(format!("cannot change settings of {}", words(of, means))))
 }
 
 /// What Kafka refused, when that is the error.

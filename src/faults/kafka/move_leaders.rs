@@ -205,3 +205,60 @@ fn about(
     };
     Some(format!("{}/{} {answer}", partition.0, partition.1))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::wire::answers::PartitionMetadata;
+    use crate::settings::Settings;
+
+    fn topics(partitions: &[(i32, &[i32], &[i32])]) -> Vec<TopicMetadata> {
+        let partitions = partitions.iter().enumerate();
+        let partitions = partitions.map(|(partition, (leader, replicas, isr))| PartitionMetadata {
+            partition: partition as i32,
+            leader: *leader,
+            leader_epoch: 0,
+            replicas: replicas.to_vec(),
+            isr: isr.to_vec(),
+        });
+        vec![TopicMetadata {
+            name: "test-1".into(),
+            partitions: partitions.collect(),
+        }]
+    }
+
+    #[test]
+    fn what_a_broker_leads_or_would_be_given_back_goes_to_the_next_replica_in_sync() {
+        let topics = topics(&[
+            (2, &[2, 3, 1], &[1, 2, 3]),
+            (2, &[2, 3, 1], &[1, 2]),
+            (1, &[2, 1, 3], &[1, 3]),
+            (1, &[1, 2, 3], &[1, 2, 3]),
+        ]);
+        let moved: Vec<(i32, Vec<i32>)> = moves(&topics, &[2])
+            .unwrap()
+            .into_iter()
+            .map(|m| (m.partition, m.to))
+            .collect();
+        assert_eq!(moved, [(0, vec![3, 1, 2]), (1, vec![1, 2, 3]), (2, vec![1, 3, 2])]);
+        let moved = moves(&topics, &[2, 3]).unwrap();
+        assert_eq!(moved[0].to, [1, 2, 3], "not to the other target");
+    }
+
+    #[test]
+    fn where_nobody_else_could_lead_nothing_is_moved() {
+        let error = moves(&topics(&[(2, &[2, 3], &[2])]), &[2]).unwrap_err();
+        assert_eq!(
+            error.message,
+            "test-1/0 has no other replica in sync that could lead it (replicas [2, 3], in sync [2])"
+        );
+        assert!(
+            moves(&topics(&[(1, &[1, 2], &[1, 2])]), &[2]).is_err(),
+            "it leads nothing"
+        );
+        let topology = Topology::of(&Settings::default());
+        let all = ["kafka1", "kafka2", "kafka3"].map(Target::sample);
+        assert!(MoveLeaders {}.check(&topology, &all[..2]).is_ok());
+        assert!(MoveLeaders {}.check(&topology, &all).is_err());
+    }
+}

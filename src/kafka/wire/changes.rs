@@ -138,7 +138,8 @@ impl BrokerConnection {
         described(self.call(&request).await?)
     }
 
-    /// Sets some of a topic's or this broker's settings, or deletes what was set: `None`.
+    /// Sets some of a topic's or this broker's settings, or deletes what was set: `None`. With `validate_only`, says only
+    /// whether it would.
     ///
     /// # Errors
     /// A [`Refusal`]: then none is changed; when the broker does not answer, the connection is of no use then.
@@ -146,6 +147,7 @@ impl BrokerConnection {
         &mut self,
         of: &Resource,
         changes: &BTreeMap<String, Option<String>>,
+        validate_only: bool,
     ) -> anyhow::Result<()> {
         let changes = changes.iter().map(|(name, value)| {
             AlterableConfig::default()
@@ -157,7 +159,9 @@ impl BrokerConnection {
             .with_resource_type(of.kind())
             .with_resource_name(of.name())
             .with_configs(changes.collect());
-        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+        let request = IncrementalAlterConfigsRequest::default()
+            .with_resources(vec![resource])
+            .with_validate_only(validate_only);
         changed(self.call(&request).await?)
     }
 
