@@ -55,6 +55,7 @@ impl Check for LeadersMoved {
 mod tests {
     use super::*;
     use crate::timeline::limits::Bound;
+    use crate::verdicts::Status;
     use crate::verdicts::checks::testing::Drill;
 
     #[test]
