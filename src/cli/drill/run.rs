@@ -14,12 +14,14 @@ use super::queue::{Group, grouped};
 use super::results::{Row, as_junit, as_table, exit};
 use crate::cli::lab::{Lab, command_line, parse_duration};
 use crate::cli::run::Run;
-use crate::cli::terminal::Output;
+use crate::cli::terminal::{Output, Steps};
 use crate::cli::{interrupt, settings};
+use crate::compose::render::NETHELPER_IMAGE;
 use crate::drill::machine::Ending;
 use crate::drill::plan::{Action, Plan, Step};
 use crate::drill::runner;
 use crate::drill::script::{Course, NEGATIVE, Need, Script};
+use crate::engine::{Helper, images};
 use crate::error::{Exit, Expected};
 use crate::report::{Format, Judgement};
 use crate::state::{RunFolder, publish};
@@ -206,10 +208,30 @@ fn scales(plan: &Plan) -> bool {
     any(&plan.steps)
 }
 
-/// What engine or kernel cannot do of what a drill needs.
+/// What engine or kernel cannot do of what a drill needs, as the helper says that faults of the network go through.
 async fn lacking(lab: &Lab, needs: &[Need]) -> anyhow::Result<Option<String>> {
-    let _ = (lab, needs);
-    Ok(None)
+    if needs.is_empty() {
+        return Ok(None);
+    }
+    let steps = Steps::show();
+    let obtained = images::obtain(lab.engine.as_ref(), [NETHELPER_IMAGE.to_owned()], steps.sender()).await;
+    steps.end().await;
+    obtained?;
+    let helper = Helper {
+        project: lab.settings.project.clone(),
+        purpose: "capabilities".into(),
+        image: NETHELPER_IMAGE.into(),
+        args: vec!["capabilities".into()],
+        network_of: None,
+        capabilities: vec!["NET_ADMIN".into()],
+        volume: None,
+    };
+    let told = lab.engine.run_helper(&helper).await?;
+    let told = told.map_or_else(String::new, |output| output.stdout);
+    // Lines such as `netem no: …`, or `netem yes`.
+    let can = |need: &Need| told.lines().any(|line| line.split_whitespace().take(2).eq([need.word(), "yes"]));
+    let lacking = needs.iter().find(|need| !can(need));
+    Ok(lacking.map(|need| format!("it needs {}, which this machine's kernel does not have", need.word())))
 }
 
 /// A seed that is short enough to be typed again.
