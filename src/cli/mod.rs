@@ -16,6 +16,7 @@ mod completions;
 mod config;
 mod consume;
 mod down;
+mod drill;
 mod expect;
 mod fail;
 mod faults;
@@ -58,6 +59,7 @@ Examples:
   khd scale producer=2       run two producers
   khd fail kafka2            stop kafka2 for 20 s, start it again, and judge what happened
   khd fail kafka2 --how kill the same without warning
+  khd drill run --tag smoke  run the scripted drills of that tag
   khd verify                 judge the lab as it stands
   khd report latest          judge the newest run again, from what it left on disk
   khd down                   remove all of it
@@ -78,6 +80,7 @@ enum Command {
     Scale(scale::Args),
     Fail(fail::Args),
     Faults(faults::Args),
+    Drill(drill::Args),
     Restore(restore::Args),
     Verify(verify::Args),
     Runs(runs::Args),
@@ -133,6 +136,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Scale(args) => scale::run(args, &settings).await,
         Command::Fail(args) => fail::run(args, &settings).await,
         Command::Faults(args) => faults::run(args, &settings).await,
+        Command::Drill(args) => drill::run(args, &settings).await,
         Command::Restore(args) => restore::run(args, &settings).await,
         Command::Verify(args) => verify::run(args, &settings).await,
         Command::Runs(args) => runs::run(args, &settings),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::faults::selector::Selector;
-use crate::faults::{Fault, process};
+use crate::faults::{Fault, kafka, process};
 
 /// Makes one enum of all faults; a fault's name is that of its variant in kebab-case.
 macro_rules! faults {
@@ -46,6 +46,10 @@ macro_rules! faults {
 faults! {
     Stop = "stop": process::stop::Stop,
     Kill = "kill": process::kill::Kill,
+    MoveLeaders = "move-leaders": kafka::move_leaders::MoveLeaders,
+    ElectPreferred = "elect-preferred": kafka::elect_preferred::ElectPreferred,
+    Config = "config": kafka::config::Config,
+    RemoveMember = "remove-member": kafka::remove_member::RemoveMember,
 }
 
 impl How {

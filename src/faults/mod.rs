@@ -7,6 +7,7 @@
 pub mod how;
 pub mod injection;
 pub mod journal;
+mod kafka;
 mod process;
 pub mod selector;
 pub mod target;

@@ -6,7 +6,7 @@
 pub mod check;
 pub mod duration;
 pub mod load;
-mod scalar;
+pub(crate) mod scalar;
 
 use std::net::IpAddr;
 use std::time::Duration;
