@@ -60,7 +60,9 @@ pub struct Args {
 
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     logs::subscribe(args.log_format)?;
-    let cancel = interrupt::on_signal("committing and leaving the group", "the group will notice by itself")?;
+    let cancel = interrupt::on_signal("committing and leaving the group", || {
+        "the group will notice by itself".into()
+    })?;
     let options = Options {
         group: args.group,
         assignment: args.assignment,

@@ -2,12 +2,10 @@
 //!
 //! stdout is the result, stderr the conversation. `cli` is the only module that composes the others.
 
-/// Says something on stderr. A reader that went away (`2>&1 | tee log`, interrupted) must not end khd halfway.
+/// Says something on stderr, above the view where there is one.
 macro_rules! tell {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
-    }};
+    () => { crate::cli::watch::stderr::say(format_args!("")) };
+    ($($text:tt)+) => { crate::cli::watch::stderr::say(format_args!($($text)+)) };
 }
 
 mod check;
@@ -39,6 +37,7 @@ mod status;
 mod terminal;
 mod up;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -90,7 +90,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let _lock = lab.dir.lock(&command_line())?;
     let cancel = interrupt::on_signal(
         "the drill heals what it broke, and no other begins",
-        "faults and containers may be left: khd restore, khd down",
+        || "faults and containers may be left: khd restore, khd down".to_owned(),
     )?;
     let seed = args.seed.unwrap_or_else(any_seed);
     tell!("seed {seed}");

@@ -134,7 +134,8 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         let message = format!("{} is still in place", entry.words());
         return Err(Expected::environment(message).hint("undo it first: khd restore").into());
     }
-    let cancel = interrupt::on_signal("undoing the fault", "a fault may be left in place: khd restore")?;
+    let left = journal.clone();
+    let cancel = interrupt::on_signal("undoing the fault", move || interrupt::faults_in_place(&left))?;
     let words = fail.to_string();
     let plan = Plan::of_one(fail, args.hold, args.leave, args.expect.over(lab.limits()), seed);
     args.reports.prepare()?;
