@@ -190,6 +190,8 @@ fn set(text: &mut String, cell: &Cell) {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZero;
+
     use super::*;
 
     /// A terminal that shows what was written to it.
@@ -206,8 +208,12 @@ mod tests {
         }
     }
 
+    fn some(number: u16) -> NonZero<u16> {
+        NonZero::new(number).unwrap()
+    }
+
     fn painter(rows: u16, columns: u16) -> Painter<Screen> {
-        Painter::new(Screen(vt100::Parser::new(rows, columns, 1_000)))
+        Painter::new(Screen(vt100::Parser::new(some(rows), some(columns), 1_000)))
     }
 
     impl Painter<Screen> {
@@ -221,7 +227,7 @@ mod tests {
         fn everything(&mut self) -> Vec<String> {
             let mut lines = Vec::new();
             let screen = self.out.0.screen_mut();
-            let width = screen.size().1;
+            let width = screen.size().1.get();
             screen.set_scrollback(usize::MAX);
             for above in (1..=screen.scrollback()).rev() {
                 screen.set_scrollback(above);
@@ -281,7 +287,7 @@ mod tests {
         let mut painter = painter(8, 20);
         painter.above("a line").unwrap();
         painter.show(&["a wide row of view", "second"]);
-        painter.out.0.screen_mut().set_size(5, 10);
+        painter.out.0.screen_mut().set_size(some(5), some(10));
         painter.show(&["narrow", "second"]);
         painter.above("another").unwrap();
         assert_eq!(painter.everything(), ["a line", "another", "narrow", "second"]);
