@@ -26,10 +26,18 @@ fn run(folder: &Path, producer: &[Value], consumer: &[Value], log: &Value) -> Ru
         command: "khd fail kafka2".into(),
         expectation: Topology::of(&Settings::default()).expectation(Duration::from_secs(18)),
         limits: Limits::new(),
+        skip: std::collections::BTreeMap::new(),
     };
     timeline.emit("khd", started);
-    let (fault, target) = ("stop".to_owned(), "kafka2".to_owned());
-    timeline.emit("khd", Kind::FaultInjected { fault, target });
+    let injected = Kind::FaultInjected {
+        id: 1,
+        fault: "stop".into(),
+        targets: vec!["kafka2".into()],
+        out: ["kafka2".to_owned()].into(),
+        options: serde_json::Map::new(),
+        asked: Vec::new(),
+    };
+    timeline.emit("khd", injected);
     timeline.emit("khd", Kind::Cut);
     let lines = |lines: &[Value]| -> String { lines.iter().map(|line| format!("{line}\n")).collect() };
     std::fs::write(run.ledgers().join("producer-p.jsonl"), lines(producer)).unwrap();

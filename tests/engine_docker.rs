@@ -237,9 +237,9 @@ async fn a_fixed_address_survives_a_stop_while_others_are_created() {
     };
     lab.up().await;
     let server = lab.container("server", 1).await;
-    lab.docker.stop(&server.name).await.unwrap();
+    lab.docker.stop(&server.name, None).await.unwrap();
     lab.docker
-        .stop(&server.name)
+        .stop(&server.name, None)
         .await
         .expect("one that is stopped already is fine");
     assert_eq!(lab.container("server", 1).await.state, "exited");

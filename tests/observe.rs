@@ -56,6 +56,7 @@ impl Lab {
                 command: "test".into(),
                 expectation: topology.expectation(Duration::from_secs(18)),
                 limits: Limits::new(),
+                skip: std::collections::BTreeMap::new(),
             },
         );
         let live = timeline.live();

@@ -86,6 +86,7 @@ fn started() -> Kind {
             session_timeout_ms: 18_000,
         },
         limits: Limits::from([("gap".to_owned(), Bound::at_most(28_000.0))]),
+        skip: std::collections::BTreeMap::from([("gap".to_owned(), "for a reason".to_owned())]),
     }
 }
 
@@ -98,8 +99,12 @@ fn kinds() -> impl Strategy<Value = Kind> {
         Just(Kind::Cut),
         text.prop_map(|error| Kind::BrokerSilent { error }),
         text.prop_map(|target| Kind::FaultInjected {
+            id: 1,
             fault: "stop".into(),
-            target
+            targets: vec![target.clone()],
+            out: [target].into(),
+            options: serde_json::Map::from_iter([("grace".to_owned(), "5s".into())]),
+            asked: Vec::new(),
         }),
         (number(), vec(number(), 0..4)).prop_map(|(controller, brokers)| Kind::Cluster {
             controller,

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::settings::Args;
 use crate::compose::model::ComposeFile;
-use crate::compose::render::render;
+use crate::compose::render::{NETHELPER_IMAGE, render};
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, Project};
 use crate::error::Expected;
@@ -84,7 +84,7 @@ impl Lab {
             engine: self.engine.clone(),
             topology: self.topology.clone(),
             expected,
-            nethelper: String::new(),
+            nethelper: NETHELPER_IMAGE.into(),
         }
     }
 

@@ -16,6 +16,8 @@ use crate::topology::{Broker, CONSUMER, HOST_LISTENER_PORT, JMX_PORT, PRODUCER, 
 pub const KAFKA_IMAGE: &str = "khd/kafka:3.9.2";
 /// Image of the ZooKeeper servers, by khd's own recipe.
 pub const ZOOKEEPER_IMAGE: &str = "khd/zookeeper:3.8.4";
+/// khd's own image for helpers that work in the network of a container.
+pub const NETHELPER_IMAGE: &str = "khd/nethelper:1";
 /// Image of producers and consumers: this khd.
 pub const KHD_IMAGE: &str = concat!("khd/khd:", env!("CARGO_PKG_VERSION"));
 /// The last line of Confluent's images with ZooKeeper.

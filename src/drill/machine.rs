@@ -7,7 +7,7 @@
 //! ```
 //! Once a fault may be in place, every way to the end leads through undoing it, unless the user asked to leave it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::drill::plan::{Action, Plan, Step};
 use crate::timeline::conditions::Lacking;
@@ -110,8 +110,11 @@ pub struct Machine {
     course: Sequence,
     stage: Stage,
     running: BTreeSet<u32>,
-    /// Labels of the faults that may be in place.
-    in_place: BTreeSet<String>,
+    /// Steps whose faults may be in place.
+    in_place: BTreeSet<u32>,
+    /// For each step that restores and runs, the faults that were in place when it began: one that is injected beside it
+    /// is not its business.
+    restoring: BTreeMap<u32, BTreeSet<u32>>,
     /// The steps are over before their end, and how the drill ends then; nothing where it is judged all the same.
     cut_short: Option<Option<Ending>>,
 }
@@ -155,6 +158,7 @@ impl Machine {
             stage: Stage::Healthy,
             running: BTreeSet::new(),
             in_place: BTreeSet::new(),
+            restoring: BTreeMap::new(),
             cut_short: None,
         }
     }
@@ -216,18 +220,14 @@ impl Machine {
     /// Keeps the books after one of the plan's steps; says whether the others have to hurry now.
     fn after_step(&mut self, step: u32, outcome: Outcome) -> bool {
         let task = &self.tasks[step as usize];
-        if let (Task::Do(Action::Restore(label)), Outcome::Done | Outcome::Expired(_)) = (task, &outcome) {
-            match label {
-                Some(label) => {
-                    self.in_place.remove(label);
-                }
-                None => self.in_place.clear(),
-            }
+        let restored = self.restoring.remove(&step).unwrap_or_default();
+        if matches!(outcome, Outcome::Done | Outcome::Expired(_)) {
+            self.in_place.retain(|fault| !restored.contains(fault));
         }
         if let (Task::Do(Action::Fail(fail)), Outcome::Done) = (task, &outcome)
             && !fail.how.fault().stays()
         {
-            self.in_place.remove(&fail.label);
+            self.in_place.remove(&step);
         }
         let cut = match (task, outcome) {
             (_, Outcome::Done) => return false,
@@ -284,11 +284,22 @@ impl Machine {
 
     fn start(&mut self, steps: Vec<u32>) -> Vec<Next> {
         for step in &steps {
-            self.running.insert(*step);
-            if let Task::Do(Action::Fail(fail)) = &self.tasks[*step as usize] {
+            match &self.tasks[*step as usize] {
                 // One that does not stay is healed by the step that injects it, unless that is cut off.
-                self.in_place.insert(fail.label.clone());
+                Task::Do(Action::Fail(_)) => {
+                    self.in_place.insert(*step);
+                }
+                Task::Do(Action::Restore(label)) => {
+                    let labelled = |fault: &&u32| match &self.tasks[**fault as usize] {
+                        Task::Do(Action::Fail(fail)) => label.as_ref().is_none_or(|label| *label == fail.label),
+                        _ => false,
+                    };
+                    let injected = self.in_place.difference(&self.running);
+                    self.restoring.insert(*step, injected.filter(labelled).copied().collect());
+                }
+                _ => {}
             }
+            self.running.insert(*step);
         }
         steps.into_iter().map(Next::Start).collect()
     }
@@ -365,7 +376,6 @@ fn ending(outcome: Outcome, fault_in_place: bool) -> Ending {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use proptest::prelude::*;

@@ -88,10 +88,12 @@ impl Plan {
             condition: Condition::Settled,
             within,
         };
-        let mut steps = vec![Step::Do(Action::Fail(fail)), Step::Do(settled)];
+        let mut rows = vec![vec![Step::Do(settled)]];
         if stays {
-            steps.push(Step::Do(Action::Wait(hold)));
+            // Held for as long as was asked from its proof on, however long the lab takes to settle.
+            rows.push(vec![Step::Do(Action::Wait(hold))]);
         }
+        let mut steps = vec![Step::Do(Action::Fail(fail)), Step::Parallel(rows)];
         if stays && !leave {
             steps.push(Step::Do(Action::Restore(Some(label))));
         }

@@ -213,6 +213,8 @@ impl Runner<'_> {
             for selector in &fail.targets {
                 match selector.resolve(&project, &stage.expected, &view, seed) {
                     Ok(found) => targets.extend(found),
+                    // Who is missing by name will not turn up; a role finds its holder.
+                    Err(error) if !selector.is_role() => return Err(error.into()),
                     Err(error) => refused = Some(error),
                 }
             }

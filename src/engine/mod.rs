@@ -19,11 +19,13 @@ mod size;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
 
 use crate::compose::model::{ComposeFile, Network};
 
@@ -58,12 +60,31 @@ pub trait Engine: Send + Sync {
     async fn create_container(&self, file: &ComposeFile, service: &str, number: u32) -> anyhow::Result<()>;
     /// Starts a container. One that runs already is fine.
     async fn start(&self, container: &str) -> anyhow::Result<()>;
-    /// Stops a container with SIGTERM, and with SIGKILL after its grace period. One that is stopped already is fine.
-    async fn stop(&self, container: &str) -> anyhow::Result<()>;
+    /// Stops a container with SIGTERM, and with SIGKILL after a grace period: its own where none is given. One that is
+    /// stopped already is fine.
+    async fn stop(&self, container: &str, grace: Option<Duration>) -> anyhow::Result<()>;
     /// Kills a container with SIGKILL. One that is stopped already is fine.
     async fn kill(&self, container: &str) -> anyhow::Result<()>;
+    /// Sends a signal, such as `SIGUSR1`, to the first process of a container that runs.
+    async fn signal(&self, container: &str, signal: &str) -> anyhow::Result<()>;
+    /// Freezes all processes of a container that runs. One that is frozen already is fine.
+    async fn pause(&self, container: &str) -> anyhow::Result<()>;
     /// Lets a paused container go on. One that is not paused is fine.
     async fn unpause(&self, container: &str) -> anyhow::Result<()>;
+    /// What a container may use at most.
+    async fn limits(&self, container: &str) -> anyhow::Result<ResourceLimits>;
+    /// Changes what a container may use at most, while it runs.
+    async fn limit(&self, container: &str, limits: &ResourceLimits) -> anyhow::Result<()>;
+    /// How a container is attached to a network; nothing when it is not.
+    async fn attachment(&self, container: &str, network: &str) -> anyhow::Result<Option<NetworkAttachment>>;
+    /// Attaches a container to a network. One that is attached already is fine.
+    async fn connect(&self, container: &str, network: &str, attachment: &NetworkAttachment) -> anyhow::Result<()>;
+    /// Takes a container off a network. One that is not attached is fine.
+    async fn disconnect(&self, container: &str, network: &str) -> anyhow::Result<()>;
+    /// Runs a container once, to its end, and removes it, also when nobody waits for it any more.
+    ///
+    /// Where it shall share the network of a container that does not run, nothing is run, and nothing returned.
+    async fn run_helper(&self, helper: &Helper) -> anyhow::Result<Option<HelperOutput>>;
     /// Removes a container by force, with its anonymous volumes. One that is gone already is fine.
     async fn remove_container(&self, container: &str) -> anyhow::Result<()>;
     /// A container's output, oldest first; with `follow` it goes on until the container stops.
@@ -229,6 +250,54 @@ pub struct Usage {
     pub read: u64,
     /// Bytes written to disks.
     pub written: u64,
+}
+
+/// What a container may use at most.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResourceLimits {
+    /// Processor time, in cores; nothing for no limit.
+    pub cpus: Option<f64>,
+    /// Memory, in bytes; nothing for no limit.
+    pub memory: Option<u64>,
+}
+
+/// How a container is attached to a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkAttachment {
+    /// The fixed address that it asks for, if it does.
+    pub address: Option<Ipv4Addr>,
+    /// Names by which others find it.
+    pub aliases: Vec<String>,
+}
+
+/// A container that is run once, beside or inside those of a project.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Helper {
+    /// The Compose project that it works for.
+    pub project: String,
+    /// What it is for, in a word that is part of its name.
+    pub purpose: String,
+    /// Its image.
+    pub image: String,
+    /// Arguments of the image's entrypoint.
+    pub args: Vec<String>,
+    /// The container whose network it shares; none for no network at all.
+    pub network_of: Option<String>,
+    /// Capabilities, besides which it has none.
+    pub capabilities: Vec<String>,
+    /// The volume of the project, by key, that is mounted, and where.
+    pub volume: Option<(String, String)>,
+}
+
+/// What came of a helper.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HelperOutput {
+    /// Its exit code.
+    pub exit_code: i64,
+    /// What it printed to stdout.
+    pub stdout: String,
+    /// What it printed to stderr.
+    pub stderr: String,
 }
 
 /// An image that is there.

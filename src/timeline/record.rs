@@ -160,6 +160,8 @@ struct Version {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::settings::Settings;
     use crate::timeline::limits::Limits;
@@ -172,6 +174,7 @@ mod tests {
             command: "khd verify".into(),
             expectation: Topology::of(&Settings::default()).expectation(Duration::from_secs(18)),
             limits: Limits::new(),
+            skip: BTreeMap::new(),
         }
     }
 
@@ -278,8 +281,12 @@ mod tests {
         timeline.emit(
             "khd",
             Kind::FaultInjected {
+                id: 1,
                 fault: "pause".into(),
-                target: "kafka1".into(),
+                targets: vec!["kafka1".into()],
+                out: ["kafka1".to_owned()].into(),
+                options: serde_json::Map::new(),
+                asked: Vec::new(),
             },
         );
         assert_eq!(coordinator(), None);

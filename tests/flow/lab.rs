@@ -1,17 +1,19 @@
 //! A lab of containers that are only states, and all that a drill on it needs.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use khd::compose::render::{LEDGERS, render};
 use khd::drill::machine::Ending;
-use khd::drill::plan::Plan;
+use khd::drill::plan::{Fail, Plan};
 use khd::drill::runner;
 use khd::drill::stage::Stage;
 use khd::engine::fake::FakeEngine;
 use khd::engine::{Engine as _, LogLine};
-use khd::faults::{self, journal::Journal};
+use khd::faults::{Injection, Means};
+use khd::faults::journal::Journal;
 use khd::observe::{self, Observer};
 use khd::settings::Settings;
 use khd::state::RunFolder;
@@ -81,7 +83,13 @@ impl Lab {
             ("leaders-moved".to_owned(), Bound::at_most(23_000.0)),
         ]);
         let stage = Stage {
-            engine: engine.clone(),
+            means: Means {
+                engine: engine.clone(),
+                expected: topology.expectation(Duration::from_secs(18)),
+                topology: topology.clone(),
+                nethelper: "nethelper".into(),
+            },
+            file: file.clone(),
             project: PROJECT.into(),
             expected: topology.expectation(Duration::from_secs(18)),
             timeline: Timeline::create(&run.timeline()).unwrap(),
@@ -112,6 +120,7 @@ impl Lab {
                 command: "khd fail".into(),
                 expectation: self.stage.expected.clone(),
                 limits: self.limits.clone(),
+                skip: BTreeMap::new(),
             },
         );
         let script = cluster::tell(
@@ -127,33 +136,30 @@ impl Lab {
         ];
     }
 
-    /// Does something as soon as a phase begins.
+    /// Does something as soon as a step of that sort begins.
     pub fn when(&mut self, begins: &'static str, act: impl FnOnce() + Send + 'static) {
         let mut live = self.stage.timeline.live();
         self.tasks.spawn(async move {
             while let Ok(event) = live.recv().await {
-                if matches!(&event.kind, Kind::PhaseStarted { phase } if phase == begins) {
+                if matches!(&event.kind, Kind::StepStarted { sort, .. } if sort == begins) {
                     return act();
                 }
             }
         });
     }
 
-    /// Cancels the drill as soon as a phase begins, as a signal would.
+    /// Cancels the drill as soon as a step of that sort begins, as a signal would.
     pub fn cancel_when(&mut self, begins: &'static str) {
         let cancel = self.stage.cancel.clone();
         self.when(begins, move || cancel.cancel());
     }
 
     /// A plan of a fault that is held for so long.
-    pub fn plan(&self, fault: &str, service: &str, hold: Duration) -> Plan {
-        Plan {
-            fault: faults::by_name(fault).unwrap(),
-            service: service.into(),
-            hold,
-            leave: false,
-            limits: self.limits.clone(),
-        }
+    pub fn plan(&self, fault: &str, service: &str, hold: Duration, leave: bool) -> Plan {
+        let how = serde_json::from_value(serde_json::json!({ "how": fault })).unwrap();
+        let targets = vec![service.parse().unwrap()];
+        let label = "it".to_owned();
+        Plan::of_one(Fail { label, targets, how }, hold, leave, self.limits.clone(), 1)
     }
 
     /// Runs a drill to its end and ends the recording.
@@ -176,15 +182,16 @@ impl Lab {
         record::read(&self.stage.run.timeline()).unwrap()
     }
 
-    /// The course of the drill as it was recorded: what khd did, and how each phase ended.
+    /// The course of the drill as it was recorded: what khd did, and how each step ended.
     pub fn course(&self) -> Vec<String> {
-        let mut running: Option<String> = None;
+        let mut running: BTreeMap<u32, String> = BTreeMap::new();
+        let mut faults: BTreeMap<u32, String> = BTreeMap::new();
         let mut course = Vec::new();
         for event in self.events() {
             match event.kind {
-                Kind::PhaseStarted { phase } => assert_eq!(running.replace(phase), None),
-                Kind::PhaseEnded { phase, ok, lacking } => {
-                    assert_eq!(running.take().as_ref(), Some(&phase));
+                Kind::StepStarted { step, sort, .. } => assert_eq!(running.insert(step, sort), None),
+                Kind::StepEnded { step, ok, lacking } => {
+                    let phase = running.remove(&step).unwrap();
                     assert_eq!(ok, lacking.is_empty());
                     course.push(if ok {
                         format!("{phase} ok")
@@ -192,14 +199,19 @@ impl Lab {
                         format!("{phase}: {}", lacking.join("; "))
                     });
                 }
-                Kind::FaultInjected { fault, target } => course.push(format!("{fault} {target}")),
+                Kind::FaultInjected { id, fault, targets, .. } => {
+                    let targets = targets.join(" ");
+                    course.push(format!("{fault} {targets}"));
+                    faults.insert(id, targets);
+                }
                 Kind::FaultEffective { .. } => course.push("effective".into()),
-                Kind::FaultUndone { target, .. } => course.push(format!("undone {target}")),
+                Kind::FaultUndone { id } => course.push(format!("undone {}", faults[&id])),
+                Kind::FaultHealed { .. } => course.push("healed".into()),
                 Kind::Cut => course.push("cut".into()),
                 _ => {}
             }
         }
-        assert_eq!(running, None);
+        assert_eq!(running, BTreeMap::new());
         course
     }
 
@@ -215,13 +227,18 @@ impl Lab {
         let entries = self.journal_on_disk().entries().unwrap();
         entries
             .into_iter()
-            .map(|entry| format!("{} {} {}", entry.run, entry.fault, entry.target.service))
+            .map(|entry| format!("{} {} {}", entry.run, entry.how.name(), entry.names()))
             .collect()
     }
 
     /// The journal as the khd that comes next opens it.
     pub fn journal_on_disk(&self) -> Journal {
         Journal::at(self.folder.path().join("labs/khd/faults.json"))
+    }
+
+    /// Undoes journaled faults as the khd that comes next does.
+    pub async fn undo(&self, which: impl Fn(&Injection) -> bool) -> anyhow::Result<Vec<Injection>> {
+        self.journal_on_disk().undo(&self.stage.means, which, |_| {}).await
     }
 
     /// Puts a ledger into the lab's volume.

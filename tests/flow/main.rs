@@ -15,7 +15,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use khd::drill::machine::Ending;
-use khd::drill::plan::Plan;
 use khd::timeline::event::{Event, Kind};
 use khd::verdicts::evidence::Evidence;
 use khd::verdicts::{Status, Verdict, judge, overall};
@@ -31,12 +30,12 @@ const START: &str = "start khd-kafka2-1";
 const COURSE: [&str; 12] = [
     "healthy ok",
     "stop kafka2",
-    "inject ok",
     "effective",
-    "effect ok",
-    "settle ok",
-    "hold ok",
+    "fail ok",
+    "until ok",
+    "wait ok",
     "undone kafka2",
+    "healed",
     "restore ok",
     "recover ok",
     "cut",
@@ -69,12 +68,12 @@ async fn drill_beside_a_workload(tamper: workload::Tamper) -> (Lab, BTreeMap<Str
     let mut lab = Lab::up(mock.bootstrap_servers()).await;
     let workload = Workload::start(&mock, &lab.engine, tamper).await;
     let engine = lab.engine.clone();
-    lab.when("hold", move || {
+    lab.when("wait", move || {
         for line in SAID {
             engine.print(&container("consumer"), line);
         }
     });
-    let plan = lab.plan("stop", "kafka2", Duration::from_millis(1500));
+    let plan = lab.plan("stop", "kafka2", Duration::from_millis(1500), false);
     let ending = lab.run(&plan).await;
     workload.end().await;
     assert_eq!(ending, Ending::Judge, "{:?}", lab.course());
@@ -159,7 +158,7 @@ async fn an_unhealthy_lab_is_left_untouched() {
     ] {
         let mut lab = Lab::up(nowhere()).await;
         lab.engine.set_state(&container(service), "exited");
-        let ending = lab.run(&lab.plan("stop", "kafka2", HOLD)).await;
+        let ending = lab.run(&lab.plan("stop", "kafka2", HOLD, false)).await;
         let Ending::Untouched(lacking) = ending else {
             panic!("{ending:?}");
         };
@@ -173,11 +172,10 @@ async fn an_unhealthy_lab_is_left_untouched() {
 #[tokio::test(start_paused = true)]
 async fn a_target_that_the_lab_does_not_run_is_said_so_and_nothing_is_touched() {
     let mut lab = Lab::up(nowhere()).await;
-    let ending = lab.run(&lab.plan("stop", "kafka5", HOLD)).await;
-    assert_eq!(
-        ending,
-        Ending::Untouched(vec!["the lab has no container for kafka5".into()])
-    );
+    let ending = lab.run(&lab.plan("stop", "kafka5", HOLD, false)).await;
+    let error = "the lab has no container for kafka5 (look with khd ps; bring the lab up with khd up)".to_owned();
+    let fault_in_place = false;
+    assert_eq!(ending, Ending::Broken { error, fault_in_place });
     assert_eq!(lab.engine.calls(), [] as [&str; 0]);
 }
 
@@ -185,7 +183,7 @@ async fn a_target_that_the_lab_does_not_run_is_said_so_and_nothing_is_touched() 
 async fn an_engine_that_is_gone_from_the_start_is_no_fault_in_place() {
     let mut lab = Lab::up(nowhere()).await;
     lab.engine.die();
-    let ending = lab.run(&lab.plan("stop", "kafka2", HOLD)).await;
+    let ending = lab.run(&lab.plan("stop", "kafka2", HOLD, false)).await;
     let Ending::Broken { error, fault_in_place } = ending else {
         panic!("{ending:?}");
     };
@@ -206,20 +204,17 @@ async fn a_fault_without_effect_is_undone_and_judged_as_unknown_even_where_it_sh
         tokio::time::pause();
         // The container is stopped, and still something answers on its port.
         lab.observe(Some("kafka2"));
-        let plan = Plan {
-            leave,
-            ..lab.plan("stop", "kafka2", HOLD)
-        };
+        let plan = lab.plan("stop", "kafka2", HOLD, leave);
         let ending = lab.run(&plan).await;
         tokio::time::resume();
         assert_eq!(ending, Ending::Judge);
         let course = [
             "healthy ok",
             "stop kafka2",
-            "inject ok",
-            "effect: kafka2 still answers",
+            "fail: kafka2 still answers",
             "undone kafka2",
-            "restore ok",
+            "healed",
+            "undo ok",
             "recover ok",
             "cut",
             "audit ok",
@@ -238,8 +233,8 @@ async fn a_fault_without_effect_is_undone_and_judged_as_unknown_even_where_it_sh
 async fn an_engine_that_dies_under_a_fault_leaves_it_journaled_for_whoever_comes_next() {
     let mut lab = Lab::up(nowhere()).await;
     let engine = lab.engine.clone();
-    lab.when("hold", move || engine.die());
-    let ending = lab.run(&lab.plan("stop", "kafka2", HOLD)).await;
+    lab.when("wait", move || engine.die());
+    let ending = lab.run(&lab.plan("stop", "kafka2", HOLD, false)).await;
     let Ending::Broken { error, fault_in_place } = ending else {
         panic!("{ending:?}");
     };
@@ -248,17 +243,16 @@ async fn an_engine_that_dies_under_a_fault_leaves_it_journaled_for_whoever_comes
     assert!(error.contains("no connection to the engine"), "{error}");
     assert_eq!(lab.journaled(), [format!("{} stop kafka2", lab.stage.run.name())]);
     assert_eq!(lab.engine.calls(), [STOP]);
-    assert_eq!(lab.course().last(), Some(&format!("restore: {error}")));
+    assert_eq!(lab.course().last(), Some(&format!("undo: {error}")));
     let told = |kind: &Kind| matches!(kind, Kind::Warning { message } if message.contains("the engine cannot tell"));
     assert!(lab.events().iter().any(|event| told(&event.kind)));
 
     // As long as the engine is gone, so is the way back; what is not undone stays journaled.
-    let journal = lab.journal_on_disk();
-    journal.undo(lab.engine.as_ref(), None).await.unwrap_err();
+    lab.undo(|_| true).await.unwrap_err();
     assert_eq!(lab.journaled().len(), 1);
     lab.engine.come_back();
     assert_eq!(lab.state("kafka2").await, "exited");
-    let undone = journal.undo(lab.engine.as_ref(), None).await.unwrap();
+    let undone = lab.undo(|_| true).await.unwrap();
     assert_eq!(undone.len(), 1);
     assert_eq!(lab.state("kafka2").await, "running");
     assert_eq!(lab.engine.calls(), [STOP, START]);
@@ -269,8 +263,8 @@ async fn an_engine_that_dies_under_a_fault_leaves_it_journaled_for_whoever_comes
 async fn an_engine_that_dies_before_the_effect_shows_leaves_the_fault_journaled_too() {
     let mut lab = Lab::up(nowhere()).await;
     let engine = lab.engine.clone();
-    lab.when("effect", move || engine.die());
-    let ending = lab.run(&lab.plan("stop", "kafka2", HOLD)).await;
+    lab.when("fail", move || engine.die());
+    let ending = lab.run(&lab.plan("stop", "kafka2", HOLD, false)).await;
     assert!(
         matches!(
             ending,
@@ -288,7 +282,7 @@ async fn an_engine_that_dies_before_the_effect_shows_leaves_the_fault_journaled_
 async fn a_stop_that_the_engine_says_failed_may_have_worked_and_is_undone() {
     let mut lab = Lab::up(nowhere()).await;
     lab.engine.fail(STOP, "it took too long");
-    let ending = lab.run(&lab.plan("stop", "kafka2", HOLD)).await;
+    let ending = lab.run(&lab.plan("stop", "kafka2", HOLD, false)).await;
     let Ending::Broken { error, fault_in_place } = ending else {
         panic!("{ending:?}");
     };
@@ -303,7 +297,7 @@ async fn a_fault_is_journaled_before_the_engine_is_told() {
     // The engine refused to stop it, so whatever is journaled was journaled before.
     lab.engine.fail(STOP, "it took too long");
     lab.engine.fail(START, "not now");
-    let ending = lab.run(&lab.plan("stop", "kafka2", HOLD)).await;
+    let ending = lab.run(&lab.plan("stop", "kafka2", HOLD, false)).await;
     assert!(
         matches!(&ending, Ending::Broken { error, fault_in_place: true } if error.contains("not now")),
         "{ending:?}"
@@ -317,10 +311,7 @@ async fn interrupted(phase: &'static str, leave: bool) -> Lab {
     // The audit has to wait for this one; nobody is asked for a log.
     lab.put_ledger("producer-busy.jsonl", in_flight());
     lab.cancel_when(phase);
-    let plan = Plan {
-        leave,
-        ..lab.plan("stop", "kafka2", HOLD)
-    };
+    let plan = lab.plan("stop", "kafka2", HOLD, leave);
     assert_eq!(lab.run(&plan).await, Ending::Interrupted, "in {phase}");
     lab
 }
@@ -336,13 +327,14 @@ async fn an_interruption_before_the_fault_touches_nothing() {
 #[tokio::test(start_paused = true)]
 async fn an_interruption_in_any_later_phase_ends_with_the_target_started() {
     // How far each gets, and what follows then.
+    let undone = ["undone kafka2", "undo ok"];
+    let cut = ["until: interrupted", "wait: interrupted", "undone kafka2", "undo ok"];
     for (phase, whole, then) in [
-        ("inject", 3, &["effect: interrupted", "undone kafka2", "restore ok"][..]),
-        ("effect", 3, &["effect: interrupted", "undone kafka2", "restore ok"]),
-        ("settle", 5, &["settle: interrupted", "undone kafka2", "restore ok"]),
-        ("hold", 6, &["hold: interrupted", "undone kafka2", "restore ok"]),
+        ("fail", 2, &[&["fail: interrupted"], &undone[..]].concat()[..]),
+        ("until", 4, &cut),
+        ("wait", 4, &cut),
         // The way back is not to be interrupted.
-        ("restore", 9, &["recover: interrupted"]),
+        ("restore", 7, &["restore: interrupted", "undo ok"]),
         ("recover", 9, &["recover: interrupted"]),
         ("audit", 11, &["audit: interrupted"]),
     ] {
@@ -356,16 +348,18 @@ async fn an_interruption_in_any_later_phase_ends_with_the_target_started() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fault_that_should_be_left_is_undone_on_interruption_until_it_was_held_as_asked() {
-    for (phase, whole) in [("effect", 3), ("settle", 5), ("hold", 6)] {
+    let cut = ["until: interrupted", "wait: interrupted", "undone kafka2", "undo ok"];
+    for (phase, whole, then) in [
+        ("fail", 2, &["fail: interrupted", "undone kafka2", "undo ok"][..]),
+        ("wait", 4, &cut),
+    ] {
         let lab = interrupted(phase, true).await;
-        let interrupted = format!("{phase}: interrupted");
-        let course = [&COURSE[..whole], &[&*interrupted, "undone kafka2", "restore ok"]].concat();
-        assert_eq!(lab.course(), course, "in {phase}");
+        assert_eq!(lab.course(), [&COURSE[..whole], then].concat(), "in {phase}");
         assert_eq!(lab.engine.calls(), [STOP, START], "in {phase}");
         assert!(lab.journaled().is_empty(), "in {phase}");
     }
     let lab = interrupted("audit", true).await;
-    assert_eq!(lab.course(), [&COURSE[..7], &["cut", "audit: interrupted"]].concat());
+    assert_eq!(lab.course(), [&COURSE[..6], &["cut", "audit: interrupted"]].concat());
     assert_eq!(lab.engine.calls(), [STOP]);
     assert_eq!(lab.state("kafka2").await, "exited");
     assert_eq!(lab.journaled(), [format!("{} stop kafka2", lab.stage.run.name())]);
@@ -378,10 +372,7 @@ async fn a_drill_whose_evidence_cannot_be_collected_is_not_judged_and_leaves_wha
         lab.put_ledger("producer-busy.jsonl", in_flight());
         let engine = lab.engine.clone();
         lab.when("audit", move || engine.die());
-        let plan = Plan {
-            leave,
-            ..lab.plan("stop", "kafka2", HOLD)
-        };
+        let plan = lab.plan("stop", "kafka2", HOLD, leave);
         let ending = lab.run(&plan).await;
         let Ending::NoEvidence(error) = ending else {
             panic!("{ending:?}");
@@ -398,13 +389,10 @@ async fn a_fault_that_is_left_stays_in_place_and_journaled_until_somebody_undoes
     let mut lab = Lab::up(mock.bootstrap_servers()).await;
     produced(&mock, &lab.engine, honest).await;
     tokio::time::pause();
-    let plan = Plan {
-        leave: true,
-        ..lab.plan("stop", "kafka2", HOLD)
-    };
+    let plan = lab.plan("stop", "kafka2", HOLD, true);
     assert_eq!(lab.run(&plan).await, Ending::Judge);
     tokio::time::resume();
-    assert_eq!(lab.course(), [&COURSE[..7], &COURSE[10..]].concat());
+    assert_eq!(lab.course(), [&COURSE[..6], &COURSE[10..]].concat());
     assert_eq!(lab.engine.calls(), [STOP]);
     assert_eq!(lab.state("kafka2").await, "exited");
     assert_eq!(lab.journaled(), [format!("{} stop kafka2", lab.stage.run.name())]);
@@ -425,10 +413,9 @@ async fn a_fault_that_is_left_stays_in_place_and_journaled_until_somebody_undoes
     }
 
     // Another service's fault is not this one.
-    let journal = lab.journal_on_disk();
-    let none = journal.undo(lab.engine.as_ref(), Some("kafka1")).await.unwrap();
+    let none = lab.undo(|injection| injection.hits("kafka1")).await.unwrap();
     assert_eq!((none.len(), lab.journaled().len()), (0, 1));
-    journal.undo(lab.engine.as_ref(), Some("kafka2")).await.unwrap();
+    lab.undo(|injection| injection.hits("kafka2")).await.unwrap();
     assert_eq!(lab.engine.calls(), [STOP, START]);
     assert!(lab.journaled().is_empty());
 }
@@ -436,9 +423,9 @@ async fn a_fault_that_is_left_stays_in_place_and_journaled_until_somebody_undoes
 #[tokio::test(start_paused = true)]
 async fn a_killed_broker_is_not_started_before_its_session_has_expired_even_on_interruption() {
     let mut lab = Lab::up(nowhere()).await;
-    lab.cancel_when("hold");
+    lab.cancel_when("wait");
     let begun = Instant::now();
-    let ending = lab.run(&lab.plan("kill", "kafka2", HOLD)).await;
+    let ending = lab.run(&lab.plan("kill", "kafka2", HOLD, false)).await;
     assert_eq!(ending, Ending::Interrupted);
     assert_eq!(lab.engine.calls(), ["kill khd-kafka2-1", START]);
     assert!(lab.journaled().is_empty());
@@ -455,7 +442,7 @@ async fn a_zookeeper_server_is_hit_and_comes_back_as_a_broker_does() {
     let mut lab = Lab::up(nowhere()).await;
     lab.put_ledger("producer-busy.jsonl", in_flight());
     lab.cancel_when("audit");
-    let ending = lab.run(&lab.plan("stop", "zookeeper1", HOLD)).await;
+    let ending = lab.run(&lab.plan("stop", "zookeeper1", HOLD, false)).await;
     assert_eq!(ending, Ending::Interrupted);
     let course = COURSE[..11].iter().map(|step| step.replace("kafka2", "zookeeper1"));
     let course: Vec<String> = course.chain(["audit: interrupted".into()]).collect();

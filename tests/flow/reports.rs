@@ -191,7 +191,7 @@ async fn a_run_that_did_not_come_to_its_end_is_said_to_and_never_passes() {
     let mut lab = Lab::up(nowhere()).await;
     lab.put_ledger("producer-busy.jsonl", in_flight());
     lab.cancel_when("audit");
-    lab.run(&lab.plan("stop", "kafka2", HOLD)).await;
+    lab.run(&lab.plan("stop", "kafka2", HOLD, false)).await;
     let machine = Machine::of(&lab);
     let row = |machine: &Machine| {
         let listed: Value = serde_json::from_str(&machine.result_of(0, &["runs", "--json"])).unwrap();
@@ -210,7 +210,7 @@ async fn a_run_that_did_not_come_to_its_end_is_said_to_and_never_passes() {
     );
 
     let evidence = Evidence::load(&lab.stage.run).unwrap();
-    let withheld = Judgement::withheld(lab.stage.run.name(), evidence, "stop", "kafka2", "interrupted");
+    let withheld = Judgement::withheld(lab.stage.run.name(), evidence, "interrupted");
     let json: Value = serde_json::from_str(&withheld.render(Format::Json, false).unwrap()).unwrap();
     assert_eq!(
         (&json["status"], &json["verdicts"]),
@@ -235,7 +235,7 @@ async fn a_run_that_did_not_come_to_its_end_is_said_to_and_never_passes() {
 async fn a_run_is_found_by_an_unmistakable_beginning_and_what_cannot_be_read_is_never_the_latest() {
     let mut lab = Lab::up(nowhere()).await;
     lab.cancel_when("healthy");
-    lab.run(&lab.plan("stop", "kafka2", HOLD)).await;
+    lab.run(&lab.plan("stop", "kafka2", HOLD, false)).await;
     let (run, machine) = (&lab.stage.run, Machine::of(&lab));
     for twin in ["twin-1", "twin-2"] {
         copy(run.path(), &machine.runs.join(twin));

@@ -66,16 +66,20 @@ fn events(expected: &Expectation, length: u64, killed: u64, started: u64) -> Vec
         command: "khd fail kafka2 --how kill".into(),
         expectation: expected.clone(),
         limits,
+        skip: std::collections::BTreeMap::new(),
     };
     at(0, "khd", begin);
-    let phase = |phase: &str| Kind::PhaseStarted { phase: phase.into() };
-    let end = |phase: &str| Kind::PhaseEnded {
-        phase: phase.into(),
+    let healthy = Kind::StepStarted {
+        step: 0,
+        sort: "healthy".into(),
+        words: "check that the lab is healthy".into(),
+    };
+    let healthy_ended = Kind::StepEnded {
+        step: 0,
         ok: true,
         lacking: Vec::new(),
     };
     let controller = |controller, epoch| Kind::ControllerElected { controller, epoch };
-    let fault = || ("kill".to_owned(), "kafka2".to_owned());
     let facts = |leader: &dyn Fn(i32) -> i32, epoch: i32, isr: &[i32]| -> Vec<Kind> {
         let fact = |(topic, partition): (String, i32)| Kind::Partition {
             topic,
@@ -95,7 +99,7 @@ fn events(expected: &Expectation, length: u64, killed: u64, started: u64) -> Vec
             preferred(partition)
         }
     };
-    at(0, "khd", phase("healthy"));
+    at(0, "khd", healthy);
     for broker in expected.brokers.keys() {
         at(10, broker, Kind::BrokerAnswers);
         for fact in facts(&preferred, 0, &[1, 2, 3]) {
@@ -103,22 +107,20 @@ fn events(expected: &Expectation, length: u64, killed: u64, started: u64) -> Vec
         }
     }
     at(30, "zookeeper1", controller(2, 4));
-    at(killed - 10, "khd", end("healthy"));
-    let (name, target) = fault();
-    at(killed, "khd", Kind::FaultInjected { fault: name, target });
+    at(killed - 10, "khd", healthy_ended);
+    let injected = Kind::FaultInjected {
+        id: 1,
+        fault: "kill".into(),
+        targets: vec!["kafka2".into()],
+        out: ["kafka2".to_owned()].into(),
+        options: serde_json::Map::new(),
+        asked: Vec::new(),
+    };
+    at(killed, "khd", injected);
     let error = "connection refused".to_owned();
     at(killed + 50, "kafka2", Kind::BrokerSilent { error });
-    let (name, target) = fault();
     let proof = "it is gone".to_owned();
-    at(
-        killed + 500,
-        "khd",
-        Kind::FaultEffective {
-            fault: name,
-            target,
-            proof,
-        },
-    );
+    at(killed + 500, "khd", Kind::FaultEffective { id: 1, proof });
     at(killed + 600, "zookeeper1", controller(-1, 4));
     at(killed + 900, "zookeeper1", controller(1, 5));
     for broker in ["kafka1", "kafka3"] {
@@ -126,8 +128,7 @@ fn events(expected: &Expectation, length: u64, killed: u64, started: u64) -> Vec
             at(killed + STILL_MS as u64 - 100, broker, fact);
         }
     }
-    let (name, target) = fault();
-    at(started, "khd", Kind::FaultUndone { fault: name, target });
+    at(started, "khd", Kind::FaultUndone { id: 1 });
     at(started + 700, "kafka2", Kind::BrokerAnswers);
     for broker in ["kafka1", "kafka3"] {
         for fact in facts(&preferred, 2, &[1, 2, 3]) {

@@ -28,7 +28,7 @@ async fn retire_one(engine: &dyn Engine, container: &Container, progress: &Progr
         engine.unpause(name).await?;
     }
     if container.is_up() {
-        step(progress, name, ("stopping", "stopped"), engine.stop(name)).await?;
+        step(progress, name, ("stopping", "stopped"), engine.stop(name, None)).await?;
     }
     step(progress, name, ("removing", "removed"), engine.remove_container(name)).await
 }

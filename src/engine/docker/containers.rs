@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bollard::body_full;
-use bollard::models::ContainerStateStatusEnum;
+use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
     StartContainerOptions, StopContainerOptions, UploadToContainerOptions, WaitContainerOptions,
@@ -79,21 +79,23 @@ impl Docker {
         }
     }
 
-    pub(super) async fn container_stop(&self, container: &str) -> anyhow::Result<()> {
+    pub(super) async fn container_stop(&self, container: &str, grace: Option<Duration>) -> anyhow::Result<()> {
         let operation = format!("cannot stop container {container}");
-        let inspected = self
-            .client
-            .inspect_container(container, None::<InspectContainerOptions>)
-            .await;
-        let inspected = inspected.map_err(self.failed(&operation))?;
-        let grace = inspected
-            .config
-            .and_then(|config| config.stop_timeout)
-            .unwrap_or(USUAL_GRACE);
+        let seconds = match grace {
+            Some(grace) => grace.as_secs(),
+            None => {
+                let inspected = self.inspect(container, &operation).await?;
+                let own = inspected.config.and_then(|config| config.stop_timeout);
+                own.unwrap_or(USUAL_GRACE).unsigned_abs()
+            }
+        };
         // The call answers when the container has stopped, so it may take the whole grace period.
-        let patience = Duration::from_secs(grace.unsigned_abs()) + STOP_MARGIN;
-        let client = self.client.clone().with_timeout(patience);
-        let stopped = client.stop_container(container, None::<StopContainerOptions>).await;
+        let client = self.client.clone().with_timeout(Duration::from_secs(seconds) + STOP_MARGIN);
+        let options = grace.map(|_| StopContainerOptions {
+            t: i32::try_from(seconds).ok(),
+            ..StopContainerOptions::default()
+        });
+        let stopped = client.stop_container(container, options).await;
         stopped.map_err(self.failed(&operation))
     }
 
@@ -107,6 +109,33 @@ impl Docker {
             Err(error) if status(&error) == Some(409) => Ok(()),
             result => result.map_err(self.failed(format_args!("cannot kill container {container}"))),
         }
+    }
+
+    pub(super) async fn container_signal(&self, container: &str, signal: &str) -> anyhow::Result<()> {
+        let options = KillContainerOptions { signal: signal.into() };
+        let sent = self.client.kill_container(container, Some(options)).await;
+        sent.map_err(self.failed(format_args!("cannot send {signal} to container {container}")))
+    }
+
+    pub(super) async fn container_pause(&self, container: &str) -> anyhow::Result<()> {
+        let operation = format!("cannot pause container {container}");
+        let Err(refused) = self.client.pause_container(container).await else {
+            return Ok(());
+        };
+        // Engines refuse with different codes when it is paused already: its state tells whether that is the reason.
+        let inspected = self.inspect(container, &operation).await?;
+        match inspected.state.and_then(|state| state.status) {
+            Some(ContainerStateStatusEnum::PAUSED) => Ok(()),
+            _ => Err(self.failed(operation)(refused)),
+        }
+    }
+
+    pub(super) async fn inspect(&self, container: &str, operation: &str) -> anyhow::Result<ContainerInspectResponse> {
+        let inspected = self
+            .client
+            .inspect_container(container, None::<InspectContainerOptions>)
+            .await;
+        inspected.map_err(self.failed(operation))
     }
 
     pub(super) async fn container_unpause(&self, container: &str) -> anyhow::Result<()> {

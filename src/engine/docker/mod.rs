@@ -4,13 +4,16 @@
 //! into what the API wants (pure), `failure` says what went wrong with which object, and the other files hold the
 //! verbs by the kind of object. Docker Engine 20.10 is the oldest that works.
 
+mod attachments;
 mod cgroup;
 mod connect;
 mod containers;
 mod endpoint;
 mod failure;
 mod files;
+mod helpers;
 mod images;
+mod limits;
 mod logs;
 mod machine;
 mod objects;
@@ -20,12 +23,14 @@ mod usage;
 mod volumes;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use super::{
-    Build, Engine, EngineInfo, Image, LogLine, LogOptions, Progress, Project, PublishedPort, TakenSubnet, Usage,
+    Build, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment, Progress, Project,
+    PublishedPort, ResourceLimits, TakenSubnet, Usage,
 };
 use crate::compose::model::{ComposeFile, Network};
 
@@ -83,8 +88,40 @@ impl Engine for Docker {
         self.container_start(container).await
     }
 
-    async fn stop(&self, container: &str) -> anyhow::Result<()> {
-        self.container_stop(container).await
+    async fn stop(&self, container: &str, grace: Option<Duration>) -> anyhow::Result<()> {
+        self.container_stop(container, grace).await
+    }
+
+    async fn signal(&self, container: &str, signal: &str) -> anyhow::Result<()> {
+        self.container_signal(container, signal).await
+    }
+
+    async fn pause(&self, container: &str) -> anyhow::Result<()> {
+        self.container_pause(container).await
+    }
+
+    async fn limits(&self, container: &str) -> anyhow::Result<ResourceLimits> {
+        self.container_limits(container).await
+    }
+
+    async fn limit(&self, container: &str, limits: &ResourceLimits) -> anyhow::Result<()> {
+        self.container_limit(container, limits).await
+    }
+
+    async fn attachment(&self, container: &str, network: &str) -> anyhow::Result<Option<NetworkAttachment>> {
+        self.container_attachment(container, network).await
+    }
+
+    async fn connect(&self, container: &str, network: &str, attachment: &NetworkAttachment) -> anyhow::Result<()> {
+        self.container_connect(container, network, attachment).await
+    }
+
+    async fn disconnect(&self, container: &str, network: &str) -> anyhow::Result<()> {
+        self.container_disconnect(container, network).await
+    }
+
+    async fn run_helper(&self, helper: &Helper) -> anyhow::Result<Option<HelperOutput>> {
+        self.helper_run(helper).await
     }
 
     async fn kill(&self, container: &str) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@
 //! back. Containers are only states: nothing runs, and a test sets what they did.
 
 mod follow;
+mod namespace;
 mod verbs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 
-use super::{Container, EngineInfo, Image, LogLine, ProjectNetwork, PublishedPort, TakenSubnet, labels};
+use self::namespace::Namespace;
+use super::{
+    Container, EngineInfo, HelperOutput, Image, LogLine, ProjectNetwork, PublishedPort, ResourceLimits, TakenSubnet,
+    labels,
+};
 use crate::compose::model::ComposeFile;
 use crate::error::Expected;
 
@@ -39,6 +44,7 @@ struct State {
     info: Option<EngineInfo>,
     calls: Vec<String>,
     failures: Vec<(String, String)>,
+    helper_says: Option<Option<HelperOutput>>,
     dead: bool,
     made: u32,
 }
@@ -54,6 +60,8 @@ struct Held {
     logs: Vec<LogLine>,
     // How often its output was cut off under those who follow it.
     cuts: u32,
+    limits: ResourceLimits,
+    namespace: Namespace,
 }
 
 /// Something of a project, under its key.
@@ -163,6 +171,18 @@ impl FakeEngine {
         self.lock().pullable.insert(reference.into());
     }
 
+    /// Makes every helper end so, whatever it is asked; nothing stands for a container that does not run.
+    pub fn let_helpers_say(&self, output: Option<HelperOutput>) {
+        self.lock().helper_says = Some(output);
+    }
+
+    /// What helpers have put into the network namespaces of containers: chains of rules, and queueing disciplines.
+    pub fn put_by_helpers(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let state = self.lock();
+        let put = state.containers.iter().map(|(name, held)| (name.clone(), held.namespace.put()));
+        put.filter(|(_, put)| !put.is_empty()).collect()
+    }
+
     /// Adds a container of the project that runs no service.
     pub fn add_helper(&self, project: &str, name: &str) {
         self.lock().helpers.insert(name.into(), project.into());
@@ -241,6 +261,7 @@ impl Held {
         container.address = if matches!(state, "running" | "paused") {
             self.fixed_address
         } else {
+            self.namespace = Namespace::default();
             None
         };
     }

@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::follow::Follower;
+use super::namespace::Namespace;
 use super::{FakeEngine, Held, owned};
 use crate::compose::model::{ComposeFile, Network};
 use crate::engine::{
-    Build, Container, Engine, EngineInfo, Image, LogLine, LogOptions, Progress, Project, ProjectNetwork, PublishedPort,
-    TakenSubnet, Usage, labels,
+    Build, Container, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment, Progress,
+    Project, ProjectNetwork, PublishedPort, ResourceLimits, TakenSubnet, Usage, labels,
 };
 
 #[async_trait]
@@ -130,6 +132,8 @@ impl Engine for FakeEngine {
             volumes: definition.volumes.iter().map(|mount| full(&mount.source)).collect(),
             logs: Vec::new(),
             cuts: 0,
+            limits: ResourceLimits::default(),
+            namespace: Namespace::default(),
             container: Container {
                 id: format!("{:064x}", state.made),
                 name: name.clone(),
@@ -159,8 +163,68 @@ impl Engine for FakeEngine {
         })
     }
 
-    async fn stop(&self, container: &str) -> anyhow::Result<()> {
+    async fn stop(&self, container: &str, _: Option<Duration>) -> anyhow::Result<()> {
         self.container("stop", container, Held::stop)
+    }
+
+    async fn signal(&self, container: &str, signal: &str) -> anyhow::Result<()> {
+        self.container(&format!("signal {signal}"), container, |_| {})
+    }
+
+    async fn pause(&self, container: &str) -> anyhow::Result<()> {
+        self.container("pause", container, |held| {
+            if held.container.state == "running" {
+                held.enter("paused");
+            }
+        })
+    }
+
+    async fn limits(&self, container: &str) -> anyhow::Result<ResourceLimits> {
+        let state = self.look(&format!("limits {container}"))?;
+        let held = state.containers.get(container);
+        Ok(held.with_context(|| format!("no such container: {container}"))?.limits)
+    }
+
+    async fn limit(&self, container: &str, limits: &ResourceLimits) -> anyhow::Result<()> {
+        self.container("limit", container, |held| held.limits = *limits)
+    }
+
+    async fn attachment(&self, container: &str, network: &str) -> anyhow::Result<Option<NetworkAttachment>> {
+        let state = self.look(&format!("attachment {container}"))?;
+        let held = state.containers.get(container);
+        let held = held.with_context(|| format!("no such container: {container}"))?;
+        let attached = held.networks.iter().any(|name| name == network);
+        Ok(attached.then(|| NetworkAttachment {
+            address: held.fixed_address,
+            aliases: vec![held.container.service.clone()],
+        }))
+    }
+
+    async fn connect(&self, container: &str, network: &str, _: &NetworkAttachment) -> anyhow::Result<()> {
+        self.container("connect", container, |held| {
+            if !held.networks.iter().any(|name| name == network) {
+                held.networks.push(network.into());
+            }
+        })
+    }
+
+    async fn disconnect(&self, container: &str, network: &str) -> anyhow::Result<()> {
+        self.container("disconnect", container, |held| held.networks.retain(|name| name != network))
+    }
+
+    async fn run_helper(&self, helper: &Helper) -> anyhow::Result<Option<HelperOutput>> {
+        let inside = helper.network_of.as_deref().unwrap_or("nothing");
+        let mut state = self.change(&format!("run_helper {} in {inside}", helper.args.join(" ")))?;
+        if let Some(said) = &state.helper_says {
+            return Ok(said.clone());
+        }
+        match &helper.network_of {
+            None => Ok(Some(HelperOutput::default())),
+            Some(name) => {
+                let up = state.containers.get_mut(name).filter(|held| held.container.is_up());
+                Ok(up.map(|held| held.namespace.run(&helper.args)))
+            }
+        }
     }
 
     async fn kill(&self, container: &str) -> anyhow::Result<()> {

@@ -21,8 +21,9 @@ pub use list::{Origin, Presence, Row, list};
 pub use obtain::{obstacles, obtain};
 
 use crate::compose::model::ComposeFile;
+use crate::compose::render::NETHELPER_IMAGE;
 
-/// The images that a Compose file needs, each with the services that run it.
+/// The images that a Compose file and its helpers need, each with the services that run it.
 pub fn needed(file: &ComposeFile) -> IndexMap<String, Vec<String>> {
     let mut needed = IndexMap::<String, Vec<String>>::new();
     for (service, definition) in &file.services {
@@ -31,5 +32,7 @@ pub fn needed(file: &ComposeFile) -> IndexMap<String, Vec<String>> {
             .or_default()
             .push(service.clone());
     }
+    // Runs no service, and is there before the first fault needs it.
+    needed.entry(NETHELPER_IMAGE.to_owned()).or_default();
     needed
 }

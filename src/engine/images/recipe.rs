@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::base::BASE_IMAGE;
 use super::binary::Binary;
-use crate::compose::render::{KAFKA_IMAGE, KHD_IMAGE, ZOOKEEPER_IMAGE};
+use crate::compose::render::{KAFKA_IMAGE, KHD_IMAGE, NETHELPER_IMAGE, ZOOKEEPER_IMAGE};
 
 /// What the containers are made of.
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/compose");
@@ -25,7 +25,7 @@ pub(super) struct Recipe {
     pub(super) binary: bool,
 }
 
-const RECIPES: [Recipe; 4] = [
+const RECIPES: [Recipe; 5] = [
     Recipe {
         reference: BASE_IMAGE,
         folder: None,
@@ -42,6 +42,12 @@ const RECIPES: [Recipe; 4] = [
         reference: ZOOKEEPER_IMAGE,
         folder: Some("zookeeper"),
         from: Some(("KAFKA_IMAGE", KAFKA_IMAGE)),
+        binary: false,
+    },
+    Recipe {
+        reference: NETHELPER_IMAGE,
+        folder: Some("nethelper"),
+        from: Some(("BASE", BASE_IMAGE)),
         binary: false,
     },
     Recipe {

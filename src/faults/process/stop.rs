@@ -33,7 +33,7 @@ impl Fault for Stop {
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
         for target in &injection.targets {
-            means.engine.stop(&target.container).await?;
+            means.engine.stop(&target.container, self.grace).await?;
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ fn a_broker_under_a_fault_is_no_witness() {
         evidence.events.insert(place + 1, claim);
         led(&Lanes::of(&evidence), 1)
     };
-    let injected = evidence(Drill::good()).fault.unwrap().injected;
+    let injected = evidence(Drill::good()).faults[0].injected;
     assert_eq!(with_claim(injected), truth);
     // Before the fault it is one: the test can fail.
     assert_ne!(with_claim(injected - 1), truth);

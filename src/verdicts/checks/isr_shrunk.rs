@@ -51,6 +51,7 @@ impl Check for IsrShrunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdicts::Status;
     use crate::verdicts::checks::testing::Drill;
 
     #[test]

@@ -54,6 +54,7 @@ impl Check for LeadersMoved {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdicts::Status;
     use crate::timeline::limits::Bound;
     use crate::verdicts::checks::testing::Drill;
 

@@ -305,7 +305,10 @@ impl Drill {
         events.retain(|event| {
             let of_fault = matches!(
                 event.kind,
-                Kind::FaultInjected { .. } | Kind::FaultEffective { .. } | Kind::FaultUndone { .. }
+                Kind::FaultInjected { .. }
+                    | Kind::FaultEffective { .. }
+                    | Kind::FaultUndone { .. }
+                    | Kind::FaultHealed { .. }
             );
             self.fault || !of_fault
         });
@@ -329,13 +332,13 @@ impl Drill {
                 kind,
             });
         };
-        let fault = || ("stop".to_owned(), self.target.to_owned());
         let started = Kind::RunStarted {
             schema: SCHEMA,
             khd: "test".into(),
             command: "khd fail".into(),
             expectation: Self::expected(),
             limits: self.limits.clone(),
+            skip: BTreeMap::new(),
         };
         at(0, "khd", started);
         for (broker, controller) in ["kafka1", "kafka2", "kafka3"].into_iter().zip(self.controllers) {
@@ -362,8 +365,15 @@ impl Drill {
                 },
             );
         }
-        let (name, target) = fault();
-        at(1, "khd", Kind::FaultInjected { fault: name, target });
+        let injected = Kind::FaultInjected {
+            id: 1,
+            fault: "stop".into(),
+            targets: vec![self.target.to_owned()],
+            out: [self.target.to_owned()].into(),
+            options: serde_json::Map::new(),
+            asked: Vec::new(),
+        };
+        at(1, "khd", injected);
         let down = self.target == "kafka2";
         if down {
             at(
@@ -375,16 +385,8 @@ impl Drill {
             );
         }
         if self.proof {
-            let (name, target) = fault();
-            at(
-                2,
-                "khd",
-                Kind::FaultEffective {
-                    fault: name,
-                    target,
-                    proof: "it is gone".into(),
-                },
-            );
+            let proof = "it is gone".into();
+            at(2, "khd", Kind::FaultEffective { id: 1, proof });
         }
         for broker in ["kafka1", "kafka3"].into_iter().filter(|_| down) {
             if self.leaders_move {
@@ -400,8 +402,7 @@ impl Drill {
             }
         }
         if !self.left {
-            let (name, target) = fault();
-            at(20, "khd", Kind::FaultUndone { fault: name, target });
+            at(20, "khd", Kind::FaultUndone { id: 1 });
             for broker in ["kafka1", "kafka3"].into_iter().filter(|_| self.recovers) {
                 at(25, broker, partition(0, 1, 0, &[1, 2, 3]));
                 let leader = if self.leaders_come_home { 2 } else { 3 };
