@@ -11,10 +11,10 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use super::follow::Follower;
 use super::namespace::Namespace;
 use super::{FakeEngine, Held, owned};
-use crate::compose::model::{ComposeFile, Network};
+use crate::compose::model::{ComposeFile, Network, Volume};
 use crate::engine::{
-    Build, Container, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment, Progress,
-    Project, ProjectNetwork, PublishedPort, ResourceLimits, TakenSubnet, Usage, labels,
+    Build, Container, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment,
+    Progress, Project, ProjectNetwork, PublishedPort, ResourceLimits, TakenSubnet, Usage, labels,
 };
 
 #[async_trait]
@@ -82,7 +82,7 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn create_volume(&self, project: &str, key: &str) -> anyhow::Result<()> {
+    async fn create_volume(&self, project: &str, key: &str, _: &Volume) -> anyhow::Result<()> {
         let name = labels::object_name(project, key);
         let mut state = self.change(&format!("create_volume {name}"))?;
         state
@@ -209,7 +209,9 @@ impl Engine for FakeEngine {
     }
 
     async fn disconnect(&self, container: &str, network: &str) -> anyhow::Result<()> {
-        self.container("disconnect", container, |held| held.networks.retain(|name| name != network))
+        self.container("disconnect", container, |held| {
+            held.networks.retain(|name| name != network)
+        })
     }
 
     async fn run_helper(&self, helper: &Helper) -> anyhow::Result<Option<HelperOutput>> {
