@@ -92,6 +92,9 @@ pub const JMX_PORT: u16 = 9999;
 pub const PRODUCER: &str = "producer";
 /// Service of the consumers.
 pub const CONSUMER: &str = "consumer";
+/// Service that holds the brokers' disks, where they have a size.
+pub const DISKS: &str = "disks";
+
 impl Topology {
     /// Describes the lab that checked settings ask for.
     pub fn of(settings: &Settings) -> Self {
