@@ -11,7 +11,11 @@ const PERIOD: i64 = 100_000;
 impl Docker {
     pub(super) async fn container_limits(&self, container: &str) -> anyhow::Result<ResourceLimits> {
         let operation = format!("cannot read the limits of container {container}");
-        let host = self.inspect(container, &operation).await?.host_config.unwrap_or_default();
+        let host = self
+            .inspect(container, &operation)
+            .await?
+            .host_config
+            .unwrap_or_default();
         let some = |value: Option<i64>| value.filter(|value| *value > 0);
         let quota = some(host.cpu_quota).map(|quota| quota as f64 / some(host.cpu_period).unwrap_or(PERIOD) as f64);
         Ok(ResourceLimits {
