@@ -497,7 +497,10 @@ async fn a_stalled_member_shows_life_loses_its_place_and_skips_nothing_when_it_g
 
     stalled.store(true, Ordering::Relaxed);
     until(folder.path(), "all partitions for the second", |ledgers| {
-        let other = ledgers.consumers.iter().max_by_key(|consumer| consumer.assignment().len());
+        let other = ledgers
+            .consumers
+            .iter()
+            .max_by_key(|consumer| consumer.assignment().len());
         other.is_some_and(|consumer| consumer.assignment().len() == 6)
     })
     .await;
@@ -516,7 +519,11 @@ async fn a_stalled_member_shows_life_loses_its_place_and_skips_nothing_when_it_g
     .await;
     cancel.cancel();
     for consumer in [first, second] {
-        tokio::time::timeout(PATIENCE, consumer).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, consumer)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
     }
     tokio::time::timeout(PATIENCE, producer)
         .await

@@ -4,10 +4,12 @@
 //! undone by whoever comes next (this khd, or `khd restore` and `khd down` after it died), and proven to be healed.
 //! To add a fault, write its file, implement [`Fault`], and add a line to [`how`].
 
+mod client;
 pub mod how;
 pub mod injection;
 pub mod journal;
 mod kafka;
+pub mod network;
 mod process;
 pub mod selector;
 pub mod target;

@@ -238,7 +238,9 @@ async fn a_helper_is_removed_when_it_fails_cannot_start_or_nobody_waits_for_it()
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(SOON, gone).await.expect("the helper is still there");
+    tokio::time::timeout(SOON, gone)
+        .await
+        .expect("the helper is still there");
     lab.down(false).await;
 }
 

@@ -130,6 +130,7 @@ fn file(project: &str, subnet: u8) -> ComposeFile {
     let pool = IpamPool {
         subnet: format!("172.29.1.{subnet}/28"),
         ip_range: format!("172.29.1.{}/29", subnet + 8),
+        gateway: format!("172.29.1.{}", subnet + 1),
     };
     ComposeFile {
         name: project.into(),
@@ -323,7 +324,10 @@ async fn killed_paused_and_stopped_containers_run_again_and_paused_ones_can_be_r
         .await
         .expect("one that is not paused is fine");
     lab.docker.pause(&server).await.unwrap();
-    lab.docker.pause(&server).await.expect("one that is paused already is fine");
+    lab.docker
+        .pause(&server)
+        .await
+        .expect("one that is paused already is fine");
     assert_eq!(lab.container("server", 1).await.state, "paused");
     assert!(lab.up().await);
     assert_eq!(lab.container("server", 1).await.state, "running");

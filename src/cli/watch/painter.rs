@@ -219,7 +219,7 @@ mod tests {
     impl Painter<Screen> {
         fn show(&mut self, rows: &[&str]) {
             let (height, width) = self.out.0.screen().size();
-            self.paint(&Buffer::with_lines(rows.iter().copied()), (width, height))
+            self.paint(&Buffer::with_lines(rows.iter().copied()), (width.get(), height.get()))
                 .unwrap();
         }
 

@@ -221,7 +221,7 @@ impl Engine for FakeEngine {
             return Ok(said.clone());
         }
         match &helper.network_of {
-            None => Ok(Some(HelperOutput::default())),
+            None => Ok(Some(Namespace::default().run(&helper.args))),
             Some(name) => {
                 let up = state.containers.get_mut(name).filter(|held| held.container.is_up());
                 Ok(up.map(|held| held.namespace.run(&helper.args)))

@@ -1,6 +1,10 @@
 //! Faults of processes: they end, they freeze, they get less than they need.
 
+pub mod disk_full;
 pub mod kill;
+pub mod limits;
+pub mod pause;
+pub mod restart;
 pub mod stop;
 
 use crate::faults::{Injection, Means, Proof, Target};

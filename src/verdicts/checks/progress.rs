@@ -42,7 +42,11 @@ impl Check for Progress {
             return Finding::new(Status::Unknown, "the fault was not proven, so it had no window");
         }
         let long = |fault: &&FaultTimes| evidence.effective_for_ms(fault).is_some_and(|time| time >= LEAST_MS);
-        let windows = evidence.faults.iter().filter(long).filter_map(|fault| evidence.effective_window(fault));
+        let windows = evidence
+            .faults
+            .iter()
+            .filter(long)
+            .filter_map(|fault| evidence.effective_window(fault));
         let window = windows.max_by_key(|window| window.from);
         let Some(window) = window.or_else(|| evidence.faults.is_empty().then(|| evidence.window_for(self)).flatten())
         else {
