@@ -215,7 +215,8 @@ fn data_key(broker: &Broker) -> String {
 
 /// A volume of a size, in memory: the engine's own driver knows no other that is bounded.
 fn memory_disk(size: &str) -> Volume {
-    let options = [("type", "tmpfs"), ("device", "tmpfs"), ("o", &format!("size={size}"))];
+    let bound = format!("size={size}");
+    let options = [("type", "tmpfs"), ("device", "tmpfs"), ("o", bound.as_str())];
     Volume {
         driver_opts: options.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
     }
