@@ -128,6 +128,8 @@ pub async fn run(options: Options, cancel: CancellationToken) -> anyhow::Result<
         create: None,
     };
     let mut plain = client::config(&options.brokers, &id);
+    // librdkafka refuses a `max.poll.interval.ms` below it, whoever polls.
+    plain.set("session.timeout.ms", options.session_timeout.as_millis().to_string());
     client::overlay(&mut plain, &options.properties);
     if topics::ready(&plain, &wanted, &cancel).await?.is_none() {
         return Ok(Totals {
