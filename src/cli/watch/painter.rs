@@ -294,18 +294,6 @@ mod tests {
     }
 
     #[test]
-    fn a_row_wider_than_the_terminal_is_cut_off_and_not_broken() {
-        let mut painter = painter(8, 10);
-        painter.show(&["0123456789abcdef", "second          "]);
-        painter.above("a line").unwrap();
-        let lines = painter.everything();
-        assert_eq!(
-            (lines.len(), lines[0].as_str(), lines[2].as_str()),
-            (3, "a line", "second")
-        );
-    }
-
-    #[test]
     fn a_text_of_several_lines_that_are_broken_stays_above() {
         let mut painter = painter(6, 10);
         painter.show(&["view"]);
