@@ -409,8 +409,8 @@ async fn a_fault_that_is_left_stays_in_place_and_journaled_until_somebody_undoes
         ("leaders-balanced", Status::Skipped),
         ("group-recovered", Status::Passed),
         ("lost-write", Status::Passed),
-        // Its only messages came before the fault.
-        ("progress", Status::Hung),
+        // By the wall clock, which is not paused, it was held for no time at all.
+        ("progress", Status::Skipped),
     ] {
         assert_eq!(verdicts[id].status, status, "{id}: {}", verdicts[id].summary);
     }

@@ -40,7 +40,7 @@ pub struct Options {
     #[arg(long, value_name = "TOPIC")]
     topic: Option<String>,
     /// config: a setting of Kafka's, such as min.insync.replicas=3; several times for several
-    #[arg(long = "config", value_name = "KEY=VALUE", value_parser = crate::cli::settings::key_value)]
+    #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = crate::cli::settings::key_value)]
     set: Vec<(String, String)>,
     /// partition: the first set still hears the others
     #[arg(long, requires = "partition")]

@@ -67,7 +67,17 @@ impl Fault for Stall {
             .filter(|target| is_member(target, view))
             .map(|target| format!("{} is still a member of the group", target.name()))
             .collect();
-        if lacking.is_empty() && view.group.is_some() {
+        let mut lacking = lacking;
+        if view.group.is_none() {
+            lacking.push("no broker coordinates the group".into());
+        }
+        // One that has ended is no member either.
+        lacking.extend(injection.targets.iter().filter_map(|target| {
+            let state = view.containers.get(&(target.service.clone(), target.number));
+            let runs = state.is_some_and(|state| state == "running") && target.address.is_some();
+            (!runs).then(|| format!("{} does not run", target.name()))
+        }));
+        if lacking.is_empty() {
             Ok(format!("{} is no longer a member of the group", injection.names()))
         } else {
             Err(lacking)

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::back;
+use super::{back, registration_expires, there};
 use crate::engine::Helper;
 use crate::error::Expected;
 use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
 use crate::timeline::view::View;
-use crate::topology::Topology;
+use crate::topology::{Expectation, Topology};
 
 /// Where the helper mounts the volume.
 const MOUNT: &str = "/data";
@@ -81,8 +82,13 @@ impl Fault for DiskFull {
         Ok(())
     }
 
+    /// It may have died of it.
+    fn undo_not_before(&self, injection: &Injection, expected: &Expectation) -> Option<Timestamp> {
+        registration_expires(injection, expected)
+    }
+
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        for target in &injection.targets {
+        for target in there(means, injection).await? {
             on_volume(means, target, "drain").await?;
             means.engine.start(&target.container).await?;
         }
@@ -96,7 +102,7 @@ impl Fault for DiskFull {
 
     async fn effect(&self, means: &Means, injection: &Injection, _: &View) -> Proof {
         for target in &injection.targets {
-            let left = on_volume(means, target, "fill")
+            let left = on_volume(means, target, "free")
                 .await
                 .map_err(|error| vec![format!("{error:#}")])?;
             if left.trim() != "0" {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{answers, back, state};
+use super::{answers, back, state, there};
 use crate::faults::{Fault, Field, Injection, Means, Proof};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
@@ -32,7 +32,7 @@ impl Fault for Pause {
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        for target in &injection.targets {
+        for target in there(means, injection).await? {
             means.engine.unpause(&target.container).await?;
         }
         Ok(())

@@ -1,17 +1,15 @@
 //! Restart: an orderly end and a new start at once, as in a rolling upgrade.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{answers, back, state};
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
+use super::{back, gone, start};
+use crate::faults::{Fault, Field, Injection, Means, Proof};
 use crate::settings::duration;
 use crate::timeline::view::View;
-use crate::topology::Topology;
 
 /// SIGTERM, and a start as soon as it has ended.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,11 +35,6 @@ impl Fault for Restart {
         false
     }
 
-    /// It is back before anybody can be expected to do without it.
-    fn out(&self, targets: &[Target], _: &Topology) -> BTreeSet<String> {
-        targets.iter().map(Target::name).collect()
-    }
-
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
         for target in &injection.targets {
             means.engine.stop(&target.container, self.grace).await?;
@@ -51,23 +44,11 @@ impl Fault for Restart {
 
     /// The start is what undoes the stop, so that it happens too when khd dies in between.
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        for target in &injection.targets {
-            means.engine.start(&target.container).await?;
-        }
-        Ok(())
+        start(means, injection).await
     }
 
     async fn effect(&self, means: &Means, injection: &Injection, view: &View) -> Proof {
-        let up = injection.targets.iter().filter(|target| {
-            !matches!(state(target, view), Some("exited" | "dead"))
-                || answers(target, &means.expected, view) == Some(true)
-        });
-        let lacking: Vec<String> = up.map(|target| format!("{} is still up", target.name())).collect();
-        if lacking.is_empty() {
-            Ok(format!("{} was seen to be down", injection.names()))
-        } else {
-            Err(lacking)
-        }
+        gone(injection, &means.expected, view)
     }
 
     async fn healed(&self, means: &Means, injection: &Injection, view: &View) -> Proof {
