@@ -128,6 +128,7 @@ fn file(project: &str, subnet: u8) -> ComposeFile {
     let pool = IpamPool {
         subnet: format!("172.29.1.{subnet}/28"),
         ip_range: format!("172.29.1.{}/29", subnet + 8),
+        gateway: format!("172.29.1.{}", subnet + 1),
     };
     ComposeFile {
         name: project.into(),

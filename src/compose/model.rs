@@ -156,6 +156,8 @@ pub struct IpamPool {
     pub subnet: String,
     /// The part from which the engine deals out addresses itself.
     pub ip_range: String,
+    /// The host's own address in it.
+    pub gateway: String,
 }
 
 /// A named volume, with the engine's defaults.

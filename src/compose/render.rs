@@ -280,6 +280,7 @@ fn network(topology: &Topology) -> Network {
             config: vec![IpamPool {
                 subnet: topology.subnet.to_string(),
                 ip_range: topology.dynamic_range.to_string(),
+                gateway: topology.gateway.to_string(),
             }],
         },
     }

@@ -79,6 +79,7 @@ pub(super) fn lab() -> ComposeFile {
                     config: vec![IpamPool {
                         subnet: "172.25.0.0/24".into(),
                         ip_range: "172.25.0.128/25".into(),
+                        gateway: "172.25.0.1".into(),
                     }],
                 },
             },

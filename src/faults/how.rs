@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::faults::{Fault, process};
+use crate::faults::selector::Selector;
+use crate::faults::{Fault, network, process};
 
 /// Makes one enum of all faults; a fault's name is that of its variant in kebab-case.
 macro_rules! faults {
@@ -45,9 +46,23 @@ macro_rules! faults {
 faults! {
     Stop = "stop": process::stop::Stop,
     Kill = "kill": process::kill::Kill,
+    Disconnect = "disconnect": network::disconnect::Disconnect,
+    Partition = "partition": network::partition::Partition,
+    Block = "block": network::block::Block,
+    Loss = "loss": network::loss::Loss,
+    Rate = "rate": network::rate::Rate,
+    Delay = "delay": network::delay::Delay,
 }
 
 impl How {
+    /// Whom it hits, where its options say so: then it is given no targets.
+    pub fn implied_targets(&self) -> Option<Vec<Selector>> {
+        match self {
+            Self::Partition(partition) => Some(partition.members()),
+            _ => None,
+        }
+    }
+
     /// Its options, by name, as they were given.
     pub fn options(&self) -> serde_json::Map<String, serde_json::Value> {
         match serde_json::to_value(self) {

@@ -7,6 +7,7 @@
 pub mod how;
 pub mod injection;
 pub mod journal;
+pub mod network;
 mod process;
 pub mod selector;
 pub mod target;

@@ -22,6 +22,8 @@ pub struct Topology {
     pub subnet: Ipv4Net,
     /// The part of the subnet for containers without a fixed address.
     pub dynamic_range: Ipv4Net,
+    /// The host's own address in the lab: who connects to a published port comes from there.
+    pub gateway: Ipv4Addr,
     /// ZooKeeper servers, in order of their ids.
     pub zookeepers: Vec<ZooKeeper>,
     /// Brokers, in order of their ids.
@@ -133,6 +135,7 @@ impl Topology {
             project: settings.project.clone(),
             subnet,
             dynamic_range: upper_half(subnet),
+            gateway: address(1),
             zookeepers,
             brokers,
             workload: Workload {
@@ -275,6 +278,7 @@ mod tests {
             ]
         );
         assert_eq!(topology.dynamic_range.to_string(), "172.25.0.128/25");
+        assert_eq!(topology.gateway.to_string(), "172.25.0.1");
     }
 
     #[test]

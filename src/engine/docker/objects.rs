@@ -18,6 +18,7 @@ impl Docker {
         let pool = |pool: &crate::compose::model::IpamPool| IpamConfig {
             subnet: Some(pool.subnet.clone()),
             ip_range: Some(pool.ip_range.clone()),
+            gateway: Some(pool.gateway.clone()),
             ..IpamConfig::default()
         };
         let request = NetworkCreateRequest {

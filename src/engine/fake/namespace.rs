@@ -17,15 +17,24 @@ impl Namespace {
         let mut stdout = String::new();
         match words[..] {
             ["apply", payload] => {
-                let chains = payload.lines().filter_map(|line| line.strip_prefix(':')?.split(' ').next());
+                let chains = payload
+                    .lines()
+                    .filter_map(|line| line.strip_prefix(':')?.split(' ').next());
                 self.put.extend(chains.map(str::to_owned));
             }
-            ["remove", chain] => self.put.retain(|put| *put != format!("{chain}-IN") && *put != format!("{chain}-OUT")),
+            ["remove", chain] => self
+                .put
+                .retain(|put| *put != format!("{chain}-IN") && *put != format!("{chain}-OUT")),
             ["shape" | "delay", ..] => {
                 self.put.insert("qdisc".into());
             }
             ["unshape"] => {
                 self.put.remove("qdisc");
+            }
+            ["capabilities"] => {
+                for what in ["iptables", "statistic", "htb", "u32", "netem"] {
+                    stdout += &format!("{what} yes\n");
+                }
             }
             ["show"] => stdout = self.put.iter().map(|put| format!("{put}\n")).collect(),
             ["try", _, ref links @ ..] => {

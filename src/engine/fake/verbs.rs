@@ -13,8 +13,8 @@ use super::namespace::Namespace;
 use super::{FakeEngine, Held, owned};
 use crate::compose::model::{ComposeFile, Network};
 use crate::engine::{
-    Build, Container, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment, Progress,
-    Project, ProjectNetwork, PublishedPort, ResourceLimits, TakenSubnet, Usage, labels,
+    Build, Container, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment,
+    Progress, Project, ProjectNetwork, PublishedPort, ResourceLimits, TakenSubnet, Usage, labels,
 };
 
 #[async_trait]
@@ -209,7 +209,9 @@ impl Engine for FakeEngine {
     }
 
     async fn disconnect(&self, container: &str, network: &str) -> anyhow::Result<()> {
-        self.container("disconnect", container, |held| held.networks.retain(|name| name != network))
+        self.container("disconnect", container, |held| {
+            held.networks.retain(|name| name != network)
+        })
     }
 
     async fn run_helper(&self, helper: &Helper) -> anyhow::Result<Option<HelperOutput>> {
@@ -219,7 +221,7 @@ impl Engine for FakeEngine {
             return Ok(said.clone());
         }
         match &helper.network_of {
-            None => Ok(Some(HelperOutput::default())),
+            None => Ok(Some(Namespace::default().run(&helper.args))),
             Some(name) => {
                 let up = state.containers.get_mut(name).filter(|held| held.container.is_up());
                 Ok(up.map(|held| held.namespace.run(&helper.args)))
