@@ -19,8 +19,9 @@ pub mod workload;
 pub mod faults;
 pub mod observe;
 
-pub mod drill;
 pub mod verdicts;
+
+pub mod drill;
 
 pub mod history;
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fake_broker::{Cluster, FakeBroker, Manner};
+use khd::kafka::admin::Admin;
 use khd::observe::{self, Observer};
 use khd::settings::Settings;
 use khd::timeline::event::{Event, Kind, SCHEMA};
@@ -27,6 +28,7 @@ struct Lab {
     timeline: Timeline,
     live: broadcast::Receiver<Event>,
     observer: Observer,
+    topology: Topology,
 }
 
 impl Lab {
@@ -34,6 +36,8 @@ impl Lab {
         let cluster = Arc::new(Mutex::new(Cluster {
             leader: 1,
             coordinator: 1,
+            controller: 1,
+            election: 0,
             end_offset: 20,
             committed_offset: 10,
         }));
@@ -67,6 +71,7 @@ impl Lab {
             timeline,
             live,
             observer,
+            topology,
         }
     }
 
@@ -241,4 +246,42 @@ async fn a_stopped_observer_leaves_no_task_behind() {
     lab.observer.stop().await;
     // Two brokers and the sums; the fakes' tasks end with their connections.
     assert!(alive() <= before - 3, "{before} tasks before, {} after", alive());
+}
+
+#[tokio::test]
+async fn an_election_goes_to_the_broker_that_acts_as_the_controller_whoever_is_named() {
+    const ELECTION_NOT_NEEDED: i16 = 84;
+    const PREFERRED_LEADER_NOT_AVAILABLE: i16 = 80;
+    let lab = Lab::start().await;
+    let admin = Admin::of(&lab.topology);
+    let partition = [("test-1".to_owned(), 0)];
+    for (controller, election, refused) in [
+        (1, 0, None),
+        (2, 0, None),
+        (2, ELECTION_NOT_NEEDED, None),
+        (
+            2,
+            PREFERRED_LEADER_NOT_AVAILABLE,
+            Some("PREFERRED_LEADER_NOT_AVAILABLE"),
+        ),
+    ] {
+        lab.change(|cluster| (cluster.controller, cluster.election) = (controller, election));
+        let refusals = admin.elect_preferred(&partition).await.unwrap();
+        let words = refusals.first().map(|(_, refusal)| refusal.to_string());
+        assert_eq!(words.as_deref(), refused);
+    }
+    lab.brokers[0].behave(Manner::RefusesConnections);
+    lab.change(|cluster| cluster.election = 0);
+    assert_eq!(admin.elect_preferred(&partition).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_election_without_a_controller_gives_up_and_says_why() {
+    let lab = Lab::start().await;
+    lab.change(|cluster| cluster.controller = 3);
+    let error = Admin::of(&lab.topology)
+        .elect_preferred(&[("test-1".to_owned(), 0)])
+        .await;
+    let error = format!("{:#}", error.unwrap_err());
+    assert_eq!(error, "no broker acted as the controller within 15 s: NOT_CONTROLLER");
 }

@@ -50,6 +50,7 @@ fn the_schemas_in_the_docs_are_those_of_the_types() {
         ("ledger", generated::<Line>("A line of a ledger")),
         ("log", generated::<LogSummary>("log.json")),
         ("report", generated::<Report>("verdicts.json, and what --json prints")),
+        ("drill", khd::drill::script::schema::schema()),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{name}.schema.json"));
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";

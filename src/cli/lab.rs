@@ -69,6 +69,19 @@ impl Lab {
         })
     }
 
+    /// It with other settings, in the same place.
+    pub fn with(&self, settings: Settings) -> Self {
+        let topology = Topology::of(&settings);
+        Self {
+            file: render(&settings, &topology),
+            engine: self.engine.clone(),
+            dir: self.dir.clone(),
+            state: self.state.clone(),
+            topology,
+            settings,
+        }
+    }
+
     /// What must be true of it, with as many clients as there are now.
     pub fn expectation(&self, project: &Project) -> Expectation {
         let mut expected = self.topology.expectation(self.settings.session_timeout());

@@ -2,12 +2,10 @@
 //!
 //! stdout is the result, stderr the conversation. `cli` is the only module that composes the others.
 
-/// Says something on stderr. A reader that went away (`2>&1 | tee log`, interrupted) must not end khd halfway.
+/// Says something on stderr, above the view where there is one.
 macro_rules! tell {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
-    }};
+    () => { crate::cli::watch::stderr::say(format_args!("")) };
+    ($($text:tt)+) => { crate::cli::watch::stderr::say(format_args!($($text)+)) };
 }
 
 mod check;
@@ -16,8 +14,10 @@ mod completions;
 mod config;
 mod consume;
 mod down;
+mod drill;
 mod expect;
 mod fail;
+mod faults;
 mod gaps;
 mod images;
 mod interrupt;
@@ -37,6 +37,7 @@ mod status;
 mod terminal;
 mod up;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -57,6 +58,7 @@ Examples:
   khd scale producer=2       run two producers
   khd fail kafka2            stop kafka2 for 20 s, start it again, and judge what happened
   khd fail kafka2 --how kill the same without warning
+  khd drill run --tag smoke  run the scripted drills of that tag
   khd verify                 judge the lab as it stands
   khd report latest          judge the newest run again, from what it left on disk
   khd down                   remove all of it
@@ -76,6 +78,8 @@ enum Command {
     Up(up::Args),
     Scale(scale::Args),
     Fail(fail::Args),
+    Faults(faults::Args),
+    Drill(drill::Args),
     Restore(restore::Args),
     Verify(verify::Args),
     Runs(runs::Args),
@@ -130,6 +134,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Up(args) => up::run(args, &settings).await,
         Command::Scale(args) => scale::run(args, &settings).await,
         Command::Fail(args) => fail::run(args, &settings).await,
+        Command::Faults(args) => faults::run(args, &settings).await,
+        Command::Drill(args) => drill::run(args, &settings).await,
         Command::Restore(args) => restore::run(args, &settings).await,
         Command::Verify(args) => verify::run(args, &settings).await,
         Command::Runs(args) => runs::run(args, &settings),

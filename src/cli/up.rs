@@ -39,13 +39,12 @@ pub struct Args {
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let lab = Lab::wanted(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
-    let cancel = interrupt::on_signal(
-        "a lab that was not there before is removed again",
-        "containers may be left: khd up goes on from there, khd down removes them",
-    )?;
+    let cancel = interrupt::on_signal("a lab that was not there before is removed again", || {
+        "containers may be left: khd up goes on from there, khd down removes them".into()
+    })?;
     let before = lab.engine.project(&lab.settings.project).await?;
     let fresh = before.containers.is_empty() && before.volumes.is_empty();
-    let result = bring_up(&lab, &args, &cancel).await;
+    let result = bring_up(&lab, args.timeout, &cancel).await;
     if result.is_err() && cancel.is_cancelled() && fresh {
         // What this khd began and did not end is nobody's: a lab that was there before stays.
         let steps = Steps::show();
@@ -53,10 +52,15 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         steps.end().await;
         lab.dir.forget()?;
     }
-    result.map(|()| Exit::Passed)
+    println!("{}", result?);
+    Ok(Exit::Passed)
 }
 
-async fn bring_up(lab: &Lab, args: &Args, cancel: &CancellationToken) -> anyhow::Result<()> {
+/// Makes the lab what its settings say, and waits until it is proven ready; says what was proven.
+///
+/// # Errors
+/// Those of the engine; a lab that is not ready in time, or an interruption.
+pub async fn bring_up(lab: &Lab, timeout: Duration, cancel: &CancellationToken) -> anyhow::Result<String> {
     let began = Instant::now();
     let engine = lab.engine.as_ref();
     for warning in preflight::check(engine, &lab.file).await? {
@@ -66,9 +70,8 @@ async fn bring_up(lab: &Lab, args: &Args, cancel: &CancellationToken) -> anyhow:
     let converged = unless_interrupted(cancel, converge_lab(lab, &steps)).await;
     steps.end().await;
     converged?;
-    let ready = ready(lab, args.timeout, cancel).await?;
-    println!("{ready}, after {:.1} s", began.elapsed().as_secs_f64());
-    Ok(())
+    let ready = ready(lab, timeout, cancel).await?;
+    Ok(format!("{ready}, after {:.1} s", began.elapsed().as_secs_f64()))
 }
 
 async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {

@@ -29,11 +29,13 @@ pub enum Condition {
     Quorum,
     /// `quorum-lost`: no ZooKeeper server serves.
     QuorumLost,
+    /// `progress`: what was sent after the last fault was injected has been consumed and committed.
+    Progress,
 }
 
 impl Condition {
     /// All of them, each with its name and what it means.
-    pub const ALL: [(Self, &'static str, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str, &'static str); 10] = [
         (
             Self::Settled,
             "settled",
@@ -75,6 +77,11 @@ impl Condition {
             "every ZooKeeper server that is not out serves, and one of them leads",
         ),
         (Self::QuorumLost, "quorum-lost", "no ZooKeeper server serves"),
+        (
+            Self::Progress,
+            "progress",
+            "messages sent after the last fault have been consumed and committed",
+        ),
     ];
 
     /// What is lacking until it holds; `before` is what was known when the last fault was injected.
@@ -97,6 +104,16 @@ impl Condition {
                 let serving = serving.filter(|name| view.zookeepers.get(*name).is_some_and(Option::is_some));
                 serving.map(|name| format!("{name} serves")).collect()
             }
+            Self::Progress => match (before.offsets, view.offsets) {
+                (Some(before), Some(now)) if now.committed > before.end => Vec::new(),
+                (Some(before), Some(now)) => {
+                    vec![format!(
+                        "{} messages were sent before the last fault, and {} are committed",
+                        before.end, now.committed
+                    )]
+                }
+                _ => vec!["no offsets are known".into()],
+            },
         }
     }
 }

@@ -295,7 +295,8 @@ impl Machine {
                         _ => false,
                     };
                     let injected = self.in_place.difference(&self.running);
-                    self.restoring.insert(*step, injected.filter(labelled).copied().collect());
+                    self.restoring
+                        .insert(*step, injected.filter(labelled).copied().collect());
                 }
                 _ => {}
             }

@@ -1,6 +1,6 @@
 //! Drills: what is done to a lab and in which order, up to the evidence that verdicts are made of.
 //!
-//! [`plan`] says what shall be done, in words of [`condition`], [`machine`] what follows what, [`runner`] does it on a [`stage`], [`audit`] collects what
+//! [`script`] reads a drill as people write it, and [`soak`] draws one by lot; [`plan`] says what shall be done, in words of [`condition`], [`machine`] what follows what, [`runner`] does it on a [`stage`], [`audit`] collects what
 //! producers were told and what the log holds, [`wait`] waits for conditions with a deadline.
 
 pub mod audit;
@@ -8,5 +8,7 @@ pub mod condition;
 pub mod machine;
 pub mod plan;
 pub mod runner;
+pub mod script;
+pub mod soak;
 pub mod stage;
 pub mod wait;

@@ -85,7 +85,7 @@ pub(super) fn lab() -> ComposeFile {
             },
         )]
         .into(),
-        volumes: [("kafka1-data".to_owned(), Volume {})].into(),
+        volumes: [("kafka1-data".to_owned(), Volume::default())].into(),
         configs: [(
             "extra".to_owned(),
             Config {

@@ -1,8 +1,9 @@
 //! Kafka and ZooKeeper behind small types.
 //!
 //! [`client`], [`topics`], [`log`] and [`status`] go by librdkafka, which finds its way through a cluster by itself;
-//! [`wire`] asks one broker and no other, and [`zookeeper`] one server.
+//! [`wire`] asks one broker and no other, and [`zookeeper`] one server; [`admin`] goes by `wire`, and finds the broker.
 
+pub mod admin;
 pub mod client;
 pub mod log;
 pub mod status;

@@ -1,4 +1,4 @@
-//! JUnit XML, as CI servers read it: one suite a run, one test case a check.
+//! JUnit XML, as CI servers read it: one suite a run, one test case a check; of several drills, one suite a drill.
 //!
 //! failed is a failure; unknown, hung and no-data are errors, because nothing was shown to be wrong; skipped is skipped.
 
@@ -10,11 +10,47 @@ use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite}
 use crate::report::{Explained, Report};
 use crate::verdicts::Status;
 
+/// A drill, and what it came to.
+pub struct Drill<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its report, or else what became of it, and why it has none.
+    pub outcome: Result<&'a Report, (Status, &'a str)>,
+}
+
 /// Renders the report as JUnit XML.
 pub fn render(report: &Report) -> anyhow::Result<String> {
     let name = report.what().replace(' ', ".");
-    let classname = format!("khd.{name}");
-    let mut suite = TestSuite::new(clean(&classname));
+    together([suite(report, &format!("khd.{name}"))])
+}
+
+/// Renders the reports of drills as one JUnit XML.
+pub fn drills<'a>(drills: impl IntoIterator<Item = Drill<'a>>) -> anyhow::Result<String> {
+    together(drills.into_iter().map(|drill| {
+        let classname = format!("khd.drill.{}", drill.name);
+        match drill.outcome {
+            Ok(report) => suite(report, &classname),
+            Err((status, why)) => {
+                let mut suite = TestSuite::new(clean(&classname));
+                suite.add_test_case(whole(&classname, status, why));
+                suite
+            }
+        }
+    }))
+}
+
+fn together(suites: impl IntoIterator<Item = TestSuite>) -> anyhow::Result<String> {
+    let mut all = quick_junit::Report::new("khd");
+    all.add_test_suites(suites);
+    let mut text = all.to_string()?;
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn suite(report: &Report, classname: &str) -> TestSuite {
+    let mut suite = TestSuite::new(clean(classname));
     suite.set_time(Duration::from_millis(report.duration_ms));
     if let Some(started) = DateTime::from_timestamp_millis(report.started.as_millisecond()) {
         suite.set_timestamp(started);
@@ -30,34 +66,35 @@ pub fn render(report: &Report) -> anyhow::Result<String> {
         suite.add_properties(value.map(|value| Property::new(name, clean(value))));
     }
     for verdict in &report.verdicts {
-        suite.add_test_case(case(&classname, verdict));
+        suite.add_test_case(case(classname, verdict));
     }
     if report.verdicts.is_empty() {
         // A suite without a case would look like success.
-        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status
-            .set_message(clean(&report.sentence))
-            .set_type(report.status.word());
-        let mut case = TestCase::new("judged", status);
-        case.set_classname(clean(&classname));
-        suite.add_test_case(case);
+        suite.add_test_case(whole(classname, report.status, &report.sentence));
     }
-    let mut all = quick_junit::Report::new("khd");
-    all.add_test_suite(suite);
-    let mut text = all.to_string()?;
-    if !text.ends_with('\n') {
-        text.push('\n');
-    }
-    Ok(text)
+    suite
 }
 
-fn case(classname: &str, verdict: &Explained) -> TestCase {
-    let mut status = match verdict.status {
+/// The one case of a run that has no verdicts.
+fn whole(classname: &str, status: Status, why: &str) -> TestCase {
+    let mut case_status = outcome(status);
+    case_status.set_message(clean(why)).set_type(status.word());
+    let mut case = TestCase::new("judged", case_status);
+    case.set_classname(clean(classname));
+    case
+}
+
+fn outcome(status: Status) -> TestCaseStatus {
+    match status {
         Status::Passed => TestCaseStatus::success(),
         Status::Skipped => TestCaseStatus::skipped(),
         Status::Failed => TestCaseStatus::non_success(NonSuccessKind::Failure),
         Status::NoData | Status::Hung | Status::Unknown => TestCaseStatus::non_success(NonSuccessKind::Error),
-    };
+    }
+}
+
+fn case(classname: &str, verdict: &Explained) -> TestCase {
+    let mut status = outcome(verdict.status);
     if verdict.status != Status::Passed {
         status.set_message(clean(&verdict.summary));
         status.set_type(verdict.status.word());

@@ -5,7 +5,7 @@
 pub mod catalog;
 pub mod html;
 mod json;
-mod junit;
+pub mod junit;
 pub mod lanes;
 mod latency;
 mod markdown;

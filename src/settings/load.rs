@@ -80,6 +80,17 @@ pub fn load(sources: &Sources) -> anyhow::Result<Loaded> {
     })
 }
 
+/// Other settings put over those of a lab, and checked.
+///
+/// # Errors
+/// Usage errors as those of [`load`].
+pub fn over(base: &Settings, others: &serde_json::Value) -> Result<Settings, Expected> {
+    let figment = Figment::from(Serialized::defaults(base)).merge(Named("lab", Serialized::defaults(others)));
+    let settings: Settings = figment.extract().map_err(|error| explain(&error))?;
+    check::check(&settings)?;
+    Ok(settings)
+}
+
 impl Sources {
     fn file(&self) -> Option<PathBuf> {
         self.file

@@ -31,7 +31,7 @@ impl fmt::Display for Scalar {
 }
 
 /// Deserializes properties, each value of which may be a number or a boolean.
-pub(super) fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Properties, D::Error> {
+pub(crate) fn properties<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Properties, D::Error> {
     let properties = IndexMap::<String, Scalar>::deserialize(deserializer)?;
     Ok(properties
         .into_iter()

@@ -30,6 +30,8 @@ pub struct Topology {
     pub brokers: Vec<Broker>,
     /// What the workload reads and writes.
     pub workload: Workload,
+    /// Size of each broker's disk, where it is bounded, as Compose writes it.
+    pub disk: Option<String>,
     /// The host address that ports are bound to.
     pub bind: IpAddr,
 }
@@ -94,6 +96,9 @@ pub const JMX_PORT: u16 = 9999;
 pub const PRODUCER: &str = "producer";
 /// Service of the consumers.
 pub const CONSUMER: &str = "consumer";
+/// Service that holds the brokers' disks, where they have a size.
+pub const DISKS: &str = "disks";
+
 impl Topology {
     /// Describes the lab that checked settings ask for.
     pub fn of(settings: &Settings) -> Self {
@@ -147,6 +152,7 @@ impl Topology {
                 producers: settings.producer.replicas,
                 consumers: settings.consumer.replicas,
             },
+            disk: settings.kafka.disk.clone(),
             bind: settings.ports.bind,
         }
     }

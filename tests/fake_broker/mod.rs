@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 
 use bytes::{BufMut as _, BytesMut};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsResponse, DescribeGroupsResponse, ListOffsetsResponse, MetadataResponse, OffsetFetchResponse,
-    RequestHeader, ResponseHeader, TopicName,
+    ApiKey, ApiVersionsResponse, DescribeGroupsResponse, ElectLeadersResponse, ListOffsetsResponse, MetadataResponse,
+    OffsetFetchResponse, RequestHeader, ResponseHeader, TopicName,
     api_versions_response::ApiVersion,
     describe_groups_response::DescribedGroup,
+    elect_leaders_response::{PartitionResult, ReplicaElectionResult},
     list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
     metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
     offset_fetch_response::{OffsetFetchResponsePartition, OffsetFetchResponseTopic},
@@ -36,6 +37,10 @@ pub enum Manner {
 pub struct Cluster {
     pub leader: i32,
     pub coordinator: i32,
+    /// The broker that acts as the controller; all name broker 1.
+    pub controller: i32,
+    /// What the controller answers to an election.
+    pub election: i16,
     pub end_offset: i64,
     pub committed_offset: i64,
 }
@@ -136,7 +141,8 @@ fn answer(id: i32, header: &RequestHeader, cluster: &Cluster) -> BytesMut {
         ApiKey::DescribeGroups => describe_groups(id, cluster).encode(&mut frame, version),
         ApiKey::ListOffsets => list_offsets(id, cluster).encode(&mut frame, version),
         ApiKey::OffsetFetch => offset_fetch(id, cluster).encode(&mut frame, version),
-        other => panic!("a request that no observer sends: {other:?}"),
+        ApiKey::ElectLeaders => elect_leaders(id, cluster).encode(&mut frame, version),
+        other => panic!("a request that no test sends: {other:?}"),
     }
     .unwrap();
     let size = frame.len() as i32 - 4;
@@ -156,6 +162,11 @@ fn api_versions() -> ApiVersionsResponse {
         (ApiKey::DescribeGroups, 0, 6),
         (ApiKey::ListOffsets, 1, 11),
         (ApiKey::OffsetFetch, 1, 10),
+        (ApiKey::ElectLeaders, 0, 2),
+        (ApiKey::AlterPartitionReassignments, 0, 1),
+        (ApiKey::DescribeConfigs, 1, 4),
+        (ApiKey::IncrementalAlterConfigs, 0, 1),
+        (ApiKey::LeaveGroup, 0, 5),
     ];
     let accepted = accepted.into_iter().map(|(key, min, max)| {
         ApiVersion::default()
@@ -211,4 +222,17 @@ fn offset_fetch(id: i32, cluster: &Cluster) -> OffsetFetchResponse {
     OffsetFetchResponse::default()
         .with_error_code(not_coordinator(id, cluster))
         .with_topics(vec![topic])
+}
+
+fn elect_leaders(id: i32, cluster: &Cluster) -> ElectLeadersResponse {
+    const NOT_CONTROLLER: i16 = 41;
+    let error = if id == cluster.controller {
+        cluster.election
+    } else {
+        NOT_CONTROLLER
+    };
+    let topic = ReplicaElectionResult::default()
+        .with_topic(topic())
+        .with_partition_result(vec![PartitionResult::default().with_error_code(error)]);
+    ElectLeadersResponse::default().with_replica_election_results(vec![topic])
 }

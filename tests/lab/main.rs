@@ -11,6 +11,7 @@
 mod bad_days;
 mod bad_surroundings;
 mod controls;
+mod kafka_faults;
 mod main_job;
 #[path = "../schema/mod.rs"]
 mod schema;

@@ -1,8 +1,6 @@
 //! Containers on networks.
 
-use bollard::models::{
-    EndpointIpamConfig, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest,
-};
+use bollard::models::{EndpointIpamConfig, EndpointSettings, NetworkConnectRequest, NetworkDisconnectRequest};
 
 use super::Docker;
 use super::failure::status;
@@ -55,7 +53,9 @@ impl Docker {
             }),
         };
         let connected = self.client.connect_network(network, request).await;
-        connected.map_err(self.failed(format_args!("cannot connect container {container} to network {network}")))
+        connected.map_err(self.failed(format_args!(
+            "cannot connect container {container} to network {network}"
+        )))
     }
 
     pub(super) async fn container_disconnect(&self, container: &str, network: &str) -> anyhow::Result<()> {

@@ -90,7 +90,10 @@ impl Docker {
             }
         };
         // The call answers when the container has stopped, so it may take the whole grace period.
-        let client = self.client.clone().with_timeout(Duration::from_secs(seconds) + STOP_MARGIN);
+        let client = self
+            .client
+            .clone()
+            .with_timeout(Duration::from_secs(seconds) + STOP_MARGIN);
         let options = grace.map(|_| StopContainerOptions {
             t: i32::try_from(seconds).ok(),
             ..StopContainerOptions::default()

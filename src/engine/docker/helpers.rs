@@ -7,13 +7,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bollard::container::LogOutput;
 use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
-use bollard::query_parameters::{
-    CreateContainerOptions, LogsOptions, StartContainerOptions, WaitContainerOptions,
-};
+use bollard::query_parameters::{CreateContainerOptions, LogsOptions, StartContainerOptions, WaitContainerOptions};
 use futures_util::StreamExt as _;
 
-use super::failure::{is_missing, status};
 use super::Docker;
+use super::failure::{is_missing, status};
 use crate::engine::{Helper, HelperOutput, labels};
 
 /// Tells apart helpers that this process runs at the same time.

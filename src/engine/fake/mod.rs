@@ -179,7 +179,10 @@ impl FakeEngine {
     /// What helpers have put into the network namespaces of containers: chains of rules, and queueing disciplines.
     pub fn put_by_helpers(&self) -> BTreeMap<String, BTreeSet<String>> {
         let state = self.lock();
-        let put = state.containers.iter().map(|(name, held)| (name.clone(), held.namespace.put()));
+        let put = state
+            .containers
+            .iter()
+            .map(|(name, held)| (name.clone(), held.namespace.put()));
         put.filter(|(_, put)| !put.is_empty()).collect()
     }
 

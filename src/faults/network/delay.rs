@@ -76,6 +76,10 @@ impl Fault for Delay {
         Ok(())
     }
 
+    async fn possible(&self, means: &Means) -> anyhow::Result<()> {
+        self.remember(means, &[]).await.map(|_| ())
+    }
+
     fn out(&self, _: &[Target], _: &Topology) -> BTreeSet<String> {
         BTreeSet::new()
     }

@@ -97,6 +97,10 @@ impl Fault for Partition {
         Ok(())
     }
 
+    fn implied_targets(&self) -> Option<Vec<Selector>> {
+        Some(self.members())
+    }
+
     fn out(&self, targets: &[Target], topology: &Topology) -> BTreeSet<String> {
         self.links(targets).out(topology)
     }

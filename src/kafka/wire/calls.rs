@@ -1,10 +1,13 @@
-//! The requests that khd sends, each at its pinned version, and how their answers become khd's types.
+//! The requests that khd sends, each at its pinned version; those that only ask, and how their answers become khd's types.
 
 use anyhow::{Context as _, bail, ensure};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
-    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest,
-    OffsetFetchResponse, TopicName, list_offsets_request, metadata_request::MetadataRequestTopic,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiKey, ApiVersionsRequest,
+    ApiVersionsResponse, DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest,
+    DescribeGroupsResponse, ElectLeadersRequest, ElectLeadersResponse, GroupId, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataRequest, MetadataResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName, list_offsets_request,
+    metadata_request::MetadataRequestTopic,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
@@ -42,6 +45,12 @@ calls! {
     ListOffsetsRequest ListOffsets 6 -> ListOffsetsResponse;
     // The last version for a single group, and older than KIP-848.
     OffsetFetchRequest OffsetFetch 7 -> OffsetFetchResponse;
+    ElectLeadersRequest ElectLeaders 2 -> ElectLeadersResponse;
+    AlterPartitionReassignmentsRequest AlterPartitionReassignments 0 -> AlterPartitionReassignmentsResponse;
+    DescribeConfigsRequest DescribeConfigs 4 -> DescribeConfigsResponse;
+    IncrementalAlterConfigsRequest IncrementalAlterConfigs 1 -> IncrementalAlterConfigsResponse;
+    // The first that removes others than oneself is 3; 5 came after Kafka 3.0.
+    LeaveGroupRequest LeaveGroup 4 -> LeaveGroupResponse;
 }
 
 /// In ListOffsets, the offset after the last message that consumers may read.
@@ -74,6 +83,17 @@ impl BrokerConnection {
             .map(|topic| MetadataRequestTopic::default().with_name(Some(topic_name(topic))));
         let request = MetadataRequest::default()
             .with_topics(Some(topics.collect()))
+            .with_allow_auto_topic_creation(false);
+        Ok(self.call(&request).await?.into())
+    }
+
+    /// The same of all topics, Kafka's internal ones among them.
+    ///
+    /// # Errors
+    /// When the broker does not answer; the connection is of no use then.
+    pub async fn metadata_of_all(&mut self) -> anyhow::Result<Metadata> {
+        let request = MetadataRequest::default()
+            .with_topics(None)
             .with_allow_auto_topic_creation(false);
         Ok(self.call(&request).await?.into())
     }
@@ -131,7 +151,7 @@ impl BrokerConnection {
     }
 }
 
-fn topic_name(topic: &str) -> TopicName {
+pub(super) fn topic_name(topic: &str) -> TopicName {
     TopicName(StrBytes::from_string(topic.to_owned()))
 }
 

@@ -1,4 +1,4 @@
-//! Kafka's protocol over one connection to one broker, for questions that librdkafka cannot put to a broker of choice.
+//! Kafka's protocol over one connection to one broker, for what librdkafka does not offer, or not of a broker of choice.
 //!
 //! [`BrokerConnection`] carries one request at a time; [`answers`] holds what brokers answer, in types of khd's own.
 //! The versions of requests are pinned to those that Kafka 3.0 to 4.1 all accept, and checked once per connection, so
@@ -6,6 +6,8 @@
 
 pub mod answers;
 mod calls;
+pub mod changes;
+pub mod refusal;
 #[cfg(test)]
 mod tests;
 

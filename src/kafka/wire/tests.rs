@@ -4,10 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, ConsumerProtocolAssignment, DescribeGroupsRequest, DescribeGroupsResponse,
-    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest,
-    OffsetFetchResponse, ResponseHeader, TopicName, consumer_protocol_assignment,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiVersionsRequest, ApiVersionsResponse,
+    ConsumerProtocolAssignment, DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest,
+    DescribeGroupsResponse, ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse, ListOffsetsRequest, ListOffsetsResponse,
+    MetadataRequest, MetadataResponse, OffsetFetchRequest, OffsetFetchResponse, ResponseHeader, TopicName,
+    alter_partition_reassignments_response::{ReassignablePartitionResponse, ReassignableTopicResponse},
+    consumer_protocol_assignment,
+    describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult},
     describe_groups_response::{DescribedGroup, DescribedGroupMember},
+    elect_leaders_response::{PartitionResult, ReplicaElectionResult},
+    incremental_alter_configs_response::AlterConfigsResourceResponse,
+    leave_group_response::MemberResponse,
     list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
     metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
     offset_fetch_response::{OffsetFetchResponsePartition, OffsetFetchResponseTopic},
@@ -17,6 +25,7 @@ use proptest::prelude::{any, proptest};
 
 use super::answers::{GroupDescription, Metadata, PartitionMetadata, TopicMetadata, committed_offsets, end_offsets};
 use super::calls::Call;
+use super::changes::{changed, described, not_elected, not_reassigned, removed};
 use super::{decode, encode};
 
 const ID: i32 = 7;
@@ -163,6 +172,110 @@ fn offsets_that_a_broker_could_not_tell_are_left_out() {
     ]);
     let decoded = decode::<OffsetFetchRequest>(frame::<OffsetFetchRequest>(&answer), ID).unwrap();
     assert_eq!(committed_offsets(decoded), [(("test-1".to_owned(), 0), 4)]);
+}
+
+#[test]
+fn an_election_that_is_not_needed_is_no_refusal_and_one_by_another_than_the_controller_is_none_at_all() {
+    let answer = |results: &[(i32, i16)]| {
+        let results = results.iter().map(|(partition, error)| {
+            PartitionResult::default()
+                .with_partition_id(*partition)
+                .with_error_code(*error)
+                .with_error_message(Some(StrBytes::from_static_str("because")))
+        });
+        let topic = ReplicaElectionResult::default()
+            .with_topic(name("test-1"))
+            .with_partition_result(results.collect());
+        let answer = ElectLeadersResponse::default().with_replica_election_results(vec![topic]);
+        not_elected(decode::<ElectLeadersRequest>(frame::<ElectLeadersRequest>(&answer), ID).unwrap())
+    };
+    let refusals = answer(&[(0, 0), (1, 84), (2, 80)]).unwrap();
+    let words: Vec<String> = refusals
+        .iter()
+        .map(|((topic, partition), refusal)| format!("{topic}/{partition} {refusal}"))
+        .collect();
+    assert_eq!(words, ["test-1/2 PREFERRED_LEADER_NOT_AVAILABLE: because"]);
+    assert_eq!(answer(&[(0, 41)]).unwrap_err().to_string(), "NOT_CONTROLLER: because");
+}
+
+#[test]
+fn a_refused_reassignment_is_told_as_a_whole_or_by_partition() {
+    let answer = |whole: i16, error: i16| {
+        let partition = ReassignablePartitionResponse::default()
+            .with_partition_index(3)
+            .with_error_code(error);
+        let topic = ReassignableTopicResponse::default()
+            .with_name(name("test-1"))
+            .with_partitions(vec![partition]);
+        let answer = AlterPartitionReassignmentsResponse::default()
+            .with_error_code(whole)
+            .with_responses(vec![topic]);
+        let frame = frame::<AlterPartitionReassignmentsRequest>(&answer);
+        not_reassigned(decode::<AlterPartitionReassignmentsRequest>(frame, ID).unwrap())
+    };
+    assert_eq!(answer(0, 0).unwrap(), []);
+    assert_eq!(answer(0, 39).unwrap()[0].1.to_string(), "INVALID_REPLICA_ASSIGNMENT");
+    assert_eq!(answer(41, 0).unwrap_err().to_string(), "NOT_CONTROLLER");
+}
+
+#[test]
+fn only_what_was_set_for_this_topic_or_broker_is_dynamic() {
+    let config = |name, source, value: Option<&'static str>| {
+        DescribeConfigsResourceResult::default()
+            .with_name(StrBytes::from_static_str(name))
+            .with_config_source(source)
+            .with_value(value.map(StrBytes::from_static_str))
+    };
+    let described_as = |error, configs| {
+        let result = DescribeConfigsResult::default()
+            .with_error_code(error)
+            .with_error_message(Some(StrBytes::from_static_str("Unexpected broker id")))
+            .with_configs(configs);
+        let answer = DescribeConfigsResponse::default().with_results(vec![result]);
+        described(decode::<DescribeConfigsRequest>(frame::<DescribeConfigsRequest>(&answer), ID).unwrap())
+    };
+    let configs = vec![
+        config("of-the-topic", 1, Some("2")),
+        config("of-the-broker", 2, None),
+        config("of-all-brokers", 3, Some("a")),
+        config("of-its-file", 4, Some("b")),
+        config("by-default", 5, Some("c")),
+    ];
+    let settings = described_as(0, configs).unwrap();
+    let dynamic: Vec<&str> = settings
+        .iter()
+        .filter(|(_, s)| s.dynamic)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(dynamic, ["of-the-broker", "of-the-topic"]);
+    assert_eq!(settings["of-the-topic"].value.as_deref(), Some("2"));
+    let error = described_as(42, Vec::new()).unwrap_err().to_string();
+    assert_eq!(error, "INVALID_REQUEST: Unexpected broker id");
+}
+
+#[test]
+fn a_change_or_a_removal_that_is_refused_fails() {
+    let of_settings = |error| {
+        let result = AlterConfigsResourceResponse::default()
+            .with_error_code(error)
+            .with_error_message(Some(StrBytes::from_static_str("Unknown topic config name: a")));
+        let answer = IncrementalAlterConfigsResponse::default().with_responses(vec![result]);
+        let frame = frame::<IncrementalAlterConfigsRequest>(&answer);
+        changed(decode::<IncrementalAlterConfigsRequest>(frame, ID).unwrap())
+    };
+    of_settings(0).unwrap();
+    let error = of_settings(40).unwrap_err().to_string();
+    assert_eq!(error, "INVALID_CONFIG: Unknown topic config name: a");
+
+    let of_members = |whole, error| {
+        let answer = LeaveGroupResponse::default()
+            .with_error_code(whole)
+            .with_members(vec![MemberResponse::default().with_error_code(error)]);
+        removed(decode::<LeaveGroupRequest>(frame::<LeaveGroupRequest>(&answer), ID).unwrap())
+    };
+    of_members(0, 0).unwrap();
+    assert_eq!(of_members(16, 0).unwrap_err().to_string(), "NOT_COORDINATOR");
+    assert_eq!(of_members(0, 25).unwrap_err().to_string(), "UNKNOWN_MEMBER_ID");
 }
 
 #[test]

@@ -54,8 +54,8 @@ impl Check for LeadersMoved {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdicts::Status;
     use crate::timeline::limits::Bound;
+    use crate::verdicts::Status;
     use crate::verdicts::checks::testing::Drill;
 
     #[test]

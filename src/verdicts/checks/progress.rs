@@ -7,12 +7,12 @@ use serde_json::json;
 use crate::timeline::event::TopicPartition;
 use crate::timeline::limits::Bound;
 use crate::verdicts::checks::{by_leader, name, named};
-use crate::verdicts::evidence::Evidence;
+use crate::verdicts::evidence::{Evidence, FaultTimes};
 use crate::verdicts::{Check, Finding, Measure, Status};
 use crate::workload::spans::Activity;
 
 /// A shorter time shows nothing.
-const LEAST_MS: i64 = 2_000;
+const LEAST_MS: u64 = 1_000;
 
 /// Producers were acknowledged and members delivered while the fault was in place.
 pub struct Progress;
@@ -41,14 +41,13 @@ impl Check for Progress {
         if evidence.unproven() {
             return Finding::new(Status::Unknown, "the fault was not proven, so it had no window");
         }
+        let long = |fault: &&FaultTimes| evidence.effective_for_ms(fault).is_some_and(|time| time >= LEAST_MS);
         let windows = evidence
             .faults
             .iter()
+            .filter(long)
             .filter_map(|fault| evidence.effective_window(fault));
-        // In less nobody could tell a workload that goes on from one that hangs.
-        let window = windows
-            .filter(|window| window.to - window.from >= LEAST_MS)
-            .max_by_key(|window| window.from);
+        let window = windows.max_by_key(|window| window.from);
         let Some(window) = window.or_else(|| evidence.faults.is_empty().then(|| evidence.window_for(self)).flatten())
         else {
             return Finding::skipped("no fault was in place for long enough");

@@ -1,0 +1,265 @@
+//! `khd drill run`.
+
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio_util::sync::CancellationToken;
+
+use super::find;
+use super::host::{Host, State};
+use super::queue::{Group, grouped};
+use super::results::{Row, as_junit, as_table, exit};
+use crate::cli::lab::{Lab, command_line, parse_duration};
+use crate::cli::run::Run;
+use crate::cli::terminal::{Output, Steps};
+use crate::cli::{interrupt, settings};
+use crate::compose::render::NETHELPER_IMAGE;
+use crate::drill::machine::Ending;
+use crate::drill::plan::{Action, Plan, Step};
+use crate::drill::runner;
+use crate::drill::script::{Course, NEGATIVE, Need, Script};
+use crate::engine::{Helper, images};
+use crate::error::{Exit, Expected};
+use crate::report::{Format, Judgement};
+use crate::state::{RunFolder, publish};
+use crate::verdicts::Status;
+
+/// Run drills, and tell what each came to
+///
+/// Brings the lab up if there is none, and removes it at the end. One lab serves all drills that want the same settings;
+/// it is verified between them, and made anew where a drill spoilt it, as those do that lose messages on purpose. Each
+/// drill is a run of its own.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  khd drill run isolate-leader kill-leader
+  khd drill run --tag smoke --junit drills.xml
+  khd drill run my-drill.yaml --repeat 5 --fail-fast
+  khd drill run soak --for 10m --seed 7      the same mix of faults for the same seed")]
+pub struct Args {
+    /// Drills that come with khd, by name, or files
+    #[arg(value_name = "NAME|FILE", required_unless_present = "tag")]
+    drills: Vec<String>,
+    /// Also those of this tag that come with khd
+    #[arg(long)]
+    tag: Option<String>,
+    /// How many times each is run
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+    /// Decides all that is random; each repetition has the next one [default: a random one, which is told]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long a soak takes, about
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration)]
+    length: Option<Duration>,
+    /// End after the first drill that does not pass
+    #[arg(long)]
+    fail_fast: bool,
+    /// Leave a lab that was brought up for the drills
+    #[arg(long)]
+    keep_lab: bool,
+    /// Write all results into one JUnit XML, a suite for each drill
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Also write a file in each of these formats for each drill, separated by commas
+    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',')]
+    report: Vec<Format>,
+    /// Folder for these files, with a folder for each run [default: the run's folder]
+    #[arg(long, value_name = "DIR", requires = "report")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    result: Output,
+}
+
+pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
+    let base = settings.of_lab(&settings.state()?)?.settings;
+    let scripts = find::scripts(&args.drills, args.tag.as_deref(), &base)?;
+    let is_soak = |script: &Script| matches!(script.course, Course::Soak(_));
+    if args.length.is_some() && !scripts.iter().any(is_soak) {
+        return Err(Expected::usage("--for is how long a soak takes, and none of these drills is one").into());
+    }
+    let wanted = scripts.into_iter().map(|script| {
+        let settings = script.settings(&base)?;
+        Ok((script, settings))
+    });
+    let groups = grouped(wanted.collect::<Result<_, Expected>>()?);
+    let lab = Lab::running(settings).await?;
+    let _lock = lab.dir.lock(&command_line())?;
+    let cancel = interrupt::on_signal("the drill heals what it broke, and no other begins", || {
+        "faults and containers may be left: khd restore, khd down".to_owned()
+    })?;
+    let seed = args.seed.unwrap_or_else(any_seed);
+    tell!("seed {seed}");
+    let mut host = Host::of(lab).await?;
+    let mut rows = Vec::new();
+    let failure = all(&args, &groups, seed, &mut host, &cancel, &mut rows).await.err();
+    let left = host.leave(args.keep_lab).await;
+    if let Some(path) = &args.junit {
+        publish(path, as_junit(&rows)?.as_bytes())?;
+        tell!("report: {}", path.display());
+    }
+    let text = match args.result.json() {
+        true => serde_json::to_string_pretty(&rows)? + "\n",
+        false => as_table(&rows),
+    };
+    // A reader that went away does not change the verdict.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    if cancel.is_cancelled() {
+        return Err(Expected::interrupted("interrupted; no fault is left in place, and the rest was not run").into());
+    }
+    match failure {
+        Some(error) => Err(error),
+        None => left.map(|()| exit(&rows)),
+    }
+}
+
+/// Runs all of them, and collects what they came to.
+async fn all(
+    args: &Args,
+    groups: &[Group],
+    seed: u64,
+    host: &mut Host,
+    cancel: &CancellationToken,
+    rows: &mut Vec<Row>,
+) -> anyhow::Result<()> {
+    for group in groups {
+        for script in &group.scripts {
+            for time in 0..args.repeat {
+                let seed = seed.wrapping_add(u64::from(time));
+                host.prepare(&group.settings, cancel).await?;
+                let row = one(args, script, seed, host, cancel).await?;
+                let (over, bad) = (cancel.is_cancelled(), row.is_bad());
+                rows.push(row);
+                if over || bad && args.fail_fast {
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Runs one drill on the lab that was made for it.
+async fn one(
+    args: &Args,
+    script: &Script,
+    seed: u64,
+    host: &mut Host,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Row> {
+    let name = &script.name;
+    if let Some(why) = lacking(&host.lab, &script.needs).await? {
+        tell!("{name} is skipped: {why}");
+        return Ok(Row::not_judged(
+            name,
+            seed,
+            None,
+            Status::Skipped,
+            Exit::NoVerdict,
+            &why,
+        ));
+    }
+    tell!("\n{name}: {}", script.purpose);
+    let plan = script.plan(host.lab.limits(), seed, args.length);
+    let run = Run::start(&host.lab, &plan.drill, &plan.limits, &plan.skip, cancel.clone()).await?;
+    let ending = runner::run(&run.stage, &plan).await;
+    let (exit, why) = match ending {
+        Ending::Judge => (Exit::Passed, "done".to_owned()),
+        Ending::NoEvidence(error) => (Exit::NoVerdict, error),
+        Ending::Interrupted => (Exit::Interrupted, "interrupted".into()),
+        Ending::Untouched(lacking) => (Exit::Environment, format!("untouched: {}", lacking.join("; "))),
+        Ending::Broken { error, .. } => (Exit::Environment, error),
+    };
+    let folder = run.end(&why).await;
+    let row = match exit {
+        // Without ledgers and log, what the timeline tells is judged all the same.
+        Exit::Passed | Exit::NoVerdict => judged(args, name, seed, &folder)?,
+        _ => {
+            tell!("{name}: {why}");
+            Row::not_judged(name, seed, Some(folder.name()), Status::Unknown, exit, &why)
+        }
+    };
+    if row.is_bad() || script.is_tagged(NEGATIVE) {
+        host.note(State::Spoilt);
+    } else if scales(&plan) {
+        host.note(State::Changed);
+    }
+    Ok(row)
+}
+
+fn judged(args: &Args, name: &str, seed: u64, run: &RunFolder) -> anyhow::Result<Row> {
+    let judgement = Judgement::load(run)?;
+    run.write(run.verdicts(), judgement.render(Format::Json, false)?.as_bytes())?;
+    let folder = match &args.output {
+        Some(output) => output.join(run.name()),
+        None => run.path().to_owned(),
+    };
+    for format in &args.report {
+        let path = folder.join(format.file_name());
+        publish(&path, judgement.render(*format, false)?.as_bytes())
+            .with_context(|| format!("the report of {name}"))?;
+        tell!("report: {}", path.display());
+    }
+    for verdict in judgement
+        .report
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.status > Status::Skipped)
+    {
+        tell!("  {} {}: {}", verdict.id, verdict.status.word(), verdict.summary);
+    }
+    tell!(
+        "{name} {}: {}",
+        judgement.report.status.word(),
+        judgement.report.sentence
+    );
+    Ok(Row::judged(name, seed, judgement.report))
+}
+
+/// Whether other numbers of clients run after it.
+fn scales(plan: &Plan) -> bool {
+    fn any(steps: &[Step]) -> bool {
+        steps.iter().any(|step| match step {
+            Step::Do(action) => matches!(action, Action::Scale { .. }),
+            Step::Parallel(rows) => rows.iter().any(|row| any(row)),
+        })
+    }
+    any(&plan.steps)
+}
+
+/// What engine or kernel cannot do of what a drill needs, as the helper says that faults of the network go through.
+async fn lacking(lab: &Lab, needs: &[Need]) -> anyhow::Result<Option<String>> {
+    if needs.is_empty() {
+        return Ok(None);
+    }
+    let steps = Steps::show();
+    let obtained = images::obtain(lab.engine.as_ref(), [NETHELPER_IMAGE.to_owned()], steps.sender()).await;
+    steps.end().await;
+    obtained?;
+    let helper = Helper {
+        project: lab.settings.project.clone(),
+        purpose: "capabilities".into(),
+        image: NETHELPER_IMAGE.into(),
+        args: vec!["capabilities".into()],
+        network_of: None,
+        capabilities: vec!["NET_ADMIN".into()],
+        volume: None,
+    };
+    let told = lab.engine.run_helper(&helper).await?;
+    let told = told.map_or_else(String::new, |output| output.stdout);
+    // Lines such as `netem no: …`, or `netem yes`.
+    let can = |need: &Need| {
+        told.lines()
+            .any(|line| line.split_whitespace().take(2).eq([need.word(), "yes"]))
+    };
+    let lacking = needs.iter().find(|need| !can(need));
+    Ok(lacking.map(|need| format!("it needs {}, which this machine's kernel does not have", need.word())))
+}
+
+/// A seed that is short enough to be typed again.
+fn any_seed() -> u64 {
+    RandomState::new().build_hasher().finish() % 1_000_000
+}

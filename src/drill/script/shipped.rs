@@ -1,0 +1,33 @@
+//! The drills that come with khd, embedded in the binary.
+
+use include_dir::{Dir, include_dir};
+
+use super::Script;
+use crate::settings::Settings;
+
+static FOLDER: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/drills");
+
+/// Name and text of each, by name.
+pub fn all() -> Vec<(&'static str, &'static str)> {
+    let files = FOLDER.files().filter_map(|file| {
+        let name = file.path().file_name()?.to_str()?.strip_suffix(".yaml")?;
+        Some((name, file.contents_utf8()?))
+    });
+    let mut all: Vec<_> = files.collect();
+    all.sort_unstable();
+    all
+}
+
+/// The text of the one of that name.
+pub fn text(name: &str) -> Option<&'static str> {
+    all()
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| text)
+}
+
+/// All of them, read for a lab of khd's own settings.
+pub fn scripts() -> Vec<Script> {
+    let read = |(name, text): (&str, &str)| Script::read(&format!("{name}.yaml"), text, &Settings::default()).ok();
+    all().into_iter().filter_map(read).collect()
+}
