@@ -144,11 +144,24 @@ async fn all(
 }
 
 /// Runs one drill on the lab that was made for it.
-async fn one(args: &Args, script: &Script, seed: u64, host: &mut Host, cancel: &CancellationToken) -> anyhow::Result<Row> {
+async fn one(
+    args: &Args,
+    script: &Script,
+    seed: u64,
+    host: &mut Host,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Row> {
     let name = &script.name;
     if let Some(why) = lacking(&host.lab, &script.needs).await? {
         tell!("{name} is skipped: {why}");
-        return Ok(Row::not_judged(name, seed, None, Status::Skipped, Exit::NoVerdict, &why));
+        return Ok(Row::not_judged(
+            name,
+            seed,
+            None,
+            Status::Skipped,
+            Exit::NoVerdict,
+            &why,
+        ));
     }
     tell!("\n{name}: {}", script.purpose);
     let plan = script.plan(host.lab.limits(), seed, args.length);
@@ -187,13 +200,23 @@ fn judged(args: &Args, name: &str, seed: u64, run: &RunFolder) -> anyhow::Result
     };
     for format in &args.report {
         let path = folder.join(format.file_name());
-        publish(&path, judgement.render(*format, false)?.as_bytes()).with_context(|| format!("the report of {name}"))?;
+        publish(&path, judgement.render(*format, false)?.as_bytes())
+            .with_context(|| format!("the report of {name}"))?;
         tell!("report: {}", path.display());
     }
-    for verdict in judgement.report.verdicts.iter().filter(|verdict| verdict.status > Status::Skipped) {
+    for verdict in judgement
+        .report
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.status > Status::Skipped)
+    {
         tell!("  {} {}: {}", verdict.id, verdict.status.word(), verdict.summary);
     }
-    tell!("{name} {}: {}", judgement.report.status.word(), judgement.report.sentence);
+    tell!(
+        "{name} {}: {}",
+        judgement.report.status.word(),
+        judgement.report.sentence
+    );
     Ok(Row::judged(name, seed, judgement.report))
 }
 
@@ -229,7 +252,10 @@ async fn lacking(lab: &Lab, needs: &[Need]) -> anyhow::Result<Option<String>> {
     let told = lab.engine.run_helper(&helper).await?;
     let told = told.map_or_else(String::new, |output| output.stdout);
     // Lines such as `netem no: …`, or `netem yes`.
-    let can = |need: &Need| told.lines().any(|line| line.split_whitespace().take(2).eq([need.word(), "yes"]));
+    let can = |need: &Need| {
+        told.lines()
+            .any(|line| line.split_whitespace().take(2).eq([need.word(), "yes"]))
+    };
     let lacking = needs.iter().find(|need| !can(need));
     Ok(lacking.map(|need| format!("it needs {}, which this machine's kernel does not have", need.word())))
 }
