@@ -115,11 +115,7 @@ fn a_fault_that_is_used_twice_at_once_has_two_names() {
     assert_eq!(steps(text)[2..4], ["undo stop-2", "undo stop"]);
     let twice = "name: t\npurpose: a test\nsteps:\n  - { fail: kafka1, as: one }\n  - { fail: kafka2, as: one }\n";
     assert!(
-<<<<<<< HEAD
         problems(twice).starts_with("test.yaml:5:25: `one` cannot be a label here"),
-=======
-        problems(twice).starts_with("test.yaml:5:26: `one` cannot be a label here"),
->>>>>>> h4
         "{}",
         problems(twice)
     );
