@@ -77,7 +77,7 @@ struct Cli {
 enum Command {
     Up(up::Args),
     Scale(scale::Args),
-    Fail(fail::Args),
+    Fail(Box<fail::Args>),
     Faults(faults::Args),
     Drill(drill::Args),
     Restore(restore::Args),
@@ -133,7 +133,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Up(args) => up::run(args, &settings).await,
         Command::Scale(args) => scale::run(args, &settings).await,
-        Command::Fail(args) => fail::run(args, &settings).await,
+        Command::Fail(args) => fail::run(*args, &settings).await,
         Command::Faults(args) => faults::run(args, &settings).await,
         Command::Drill(args) => drill::run(args, &settings).await,
         Command::Restore(args) => restore::run(args, &settings).await,

@@ -9,6 +9,9 @@ use crate::timeline::event::{Event, Kind, Success};
 use crate::timeline::view::View;
 use crate::topology::Expectation;
 
+/// Since when there is a gap on each partition, in milliseconds since the Unix epoch.
+type Open = BTreeMap<(String, i32), i64>;
+
 /// The fold of all events, as far as a [`View`] does not hold it.
 #[derive(Debug, Default)]
 pub struct Screen {
@@ -17,7 +20,7 @@ pub struct Screen {
     steps: Steps,
     flow: Flow,
     /// Open gaps, each with the wall-clock time of the success before it.
-    gaps: BTreeMap<(String, Success), BTreeMap<(String, i32), i64>>,
+    gaps: BTreeMap<(String, Success), Open>,
     /// Wall-clock time at the start, as the last event has it, in milliseconds since the Unix epoch.
     started: i64,
 }
@@ -189,7 +192,7 @@ impl Screen {
 
     fn gaps(&self, now: u64) -> Vec<String> {
         let wall = self.started + now as i64;
-        let words = |((source, of), open): (&(String, Success), &BTreeMap<(String, i32), i64>)| {
+        let words = |((source, of), open): (&(String, Success), &Open)| {
             let longest = open
                 .values()
                 .map(|since| (wall - since).max(0))
