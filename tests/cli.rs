@@ -202,9 +202,9 @@ fn an_unknown_fault_is_refused_with_those_there_are() {
         2,
         "fail kafka2 --how unplug",
         &[
-            "unplug",
-            "stop: end the server in order",
-            "kill: end the server at once",
+            "there is no fault `unplug`",
+            "there are stop, kill, pause",
+            "khd faults explains them",
         ],
     );
 }

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use khd::error::{Exit, Expected};
@@ -13,7 +15,8 @@ use khd::verdicts::checks;
 use khd::verdicts::messages::Messages;
 use khd::workload::audit::{LogSummary, read_log};
 use khd::workload::ledger::Scope;
-use khd::workload::ledger::history::{Ledgers, RebalanceKind};
+use khd::workload::ledger::history::{ConsumerHistory, Ledgers, RebalanceKind};
+use khd::workload::message::now_ms;
 use khd::workload::{consume, produce};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -465,4 +468,71 @@ async fn a_producer_keeps_its_pace() {
     });
     // 2 s at 1 ms each; a machine that stalls for more than the pace catches up with takes longer.
     assert!((1_500..10_000).contains(&(last - first)), "{} ms", last - first);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_member_shows_life_loses_its_place_and_skips_nothing_when_it_goes_on() {
+    let (cluster, folder) = (cluster(), tempfile::tempdir().unwrap());
+    let cancel = CancellationToken::new();
+    let _ended = cancel.clone().drop_guard();
+    let producer = tokio::spawn(produce::run(producing(&cluster, folder.path()), cancel.clone()));
+    let member = |stalled: &Arc<AtomicBool>| {
+        let options = consume::Options {
+            session_timeout: Duration::from_secs(4),
+            properties: [("max.poll.interval.ms".to_owned(), "5000".to_owned())].into(),
+            stalled: stalled.clone(),
+            ..consuming(&cluster, folder.path())
+        };
+        tokio::spawn(consume::run(options, cancel.clone()))
+    };
+    let stalled = Arc::new(AtomicBool::new(false));
+    let first = member(&stalled);
+    until(folder.path(), "delivery", |ledgers| delivered(ledgers) > 50).await;
+    let second = member(&Arc::default());
+    let both = |ledgers: &Ledgers| {
+        let held = ledgers.consumers.iter().map(|consumer| consumer.assignment().len());
+        held.collect::<Vec<_>>() == [3, 3]
+    };
+    until(folder.path(), "partitions for both", both).await;
+
+    stalled.store(true, Ordering::Relaxed);
+    until(folder.path(), "all partitions for the second", |ledgers| {
+        let other = ledgers
+            .consumers
+            .iter()
+            .max_by_key(|consumer| consumer.assignment().len());
+        other.is_some_and(|consumer| consumer.assignment().len() == 6)
+    })
+    .await;
+    let since = now_ms();
+    until(folder.path(), "sign of life of the stalled member", |ledgers| {
+        let living = ledgers.consumers.iter().filter(|consumer| consumer.last > since);
+        living.count() == 2
+    })
+    .await;
+    stalled.store(false, Ordering::Relaxed);
+    until(folder.path(), "partitions for both again", both).await;
+    let again = delivered(&ledgers(folder.path(), i64::MAX));
+    until(folder.path(), "delivery after the stall", |ledgers| {
+        delivered(ledgers) > again + 50
+    })
+    .await;
+    cancel.cancel();
+    for consumer in [first, second] {
+        tokio::time::timeout(PATIENCE, consumer)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
+    }
+    tokio::time::timeout(PATIENCE, producer)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+
+    let messages = audit(&cluster, folder.path()).await;
+    let lost = |consumer: &ConsumerHistory| consumer.rebalances.iter().any(|rebalance| rebalance.what.lost);
+    assert_eq!(messages.ledgers.consumers.iter().filter(|c| lost(c)).count(), 1);
+    assert_eq!(anomalies(&messages), BTreeMap::new());
 }

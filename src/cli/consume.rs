@@ -1,7 +1,11 @@
 //! `khd consume`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::interrupt;
 use crate::cli::lab::parse_duration;
@@ -12,6 +16,8 @@ use crate::workload::consume::{self, Options};
 use crate::workload::logs::{self, Format};
 
 /// Consume as a member of a group, and keep a ledger of what was delivered
+///
+/// SIGUSR1 makes it stop polling, as if processing hung; SIGUSR2 makes it go on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -60,7 +66,9 @@ pub struct Args {
 
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     logs::subscribe(args.log_format)?;
-    let cancel = interrupt::on_signal("committing and leaving the group", "the group will notice by itself")?;
+    let cancel = interrupt::on_signal("committing and leaving the group", || {
+        "the group will notice by itself".into()
+    })?;
     let options = Options {
         group: args.group,
         assignment: args.assignment,
@@ -75,8 +83,34 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             .map(client::read_properties)
             .transpose()?
             .unwrap_or_default(),
+        stalled: stalled_by_signal()?,
         ..Options::new(args.brokers, args.topics)
     };
     consume::run(options, cancel).await?;
     Ok(Exit::Passed)
+}
+
+/// What SIGUSR1 sets and SIGUSR2 unsets.
+fn stalled_by_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let (mut stall, mut go_on) = (
+        signal(SignalKind::user_defined1())?,
+        signal(SignalKind::user_defined2())?,
+    );
+    let stalled = Arc::new(AtomicBool::new(false));
+    let flag = stalled.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = stall.recv() => {
+                    tracing::warn!("stalled by SIGUSR1: polling no more until SIGUSR2");
+                    flag.store(true, Ordering::Relaxed);
+                }
+                _ = go_on.recv() => {
+                    tracing::info!("polling again");
+                    flag.store(false, Ordering::Relaxed);
+                }
+            }
+        }
+    });
+    Ok(stalled)
 }

@@ -29,10 +29,9 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     };
     let _lock = lab.dir.lock(&command_line())?;
     // Nothing is better than to go on: what is half removed has to be removed all the same.
-    let _cancel = interrupt::on_signal(
-        "going on until everything is removed",
-        "the rest is left: khd down again",
-    )?;
+    let _cancel = interrupt::on_signal("going on until everything is removed", || {
+        "the rest is left: khd down again".into()
+    })?;
     let keep = lab.settings.data == Data::Keep && !args.volumes;
     let steps = Steps::show();
     let removed = converge::down(lab.engine.as_ref(), &lab.settings.project, keep, steps.sender()).await;

@@ -70,12 +70,17 @@ impl Gaps {
     }
 }
 
+/// What a success did to a message.
+pub fn done(of: Success) -> &'static str {
+    match of {
+        Success::Acknowledgement => "acknowledged",
+        Success::Delivery => "delivered",
+    }
+}
+
 impl Group {
     fn words(&self) -> String {
-        let done = match self.of {
-            Success::Acknowledgement => "acknowledged",
-            Success::Delivery => "delivered",
-        };
+        let done = done(self.of);
         let (source, seconds) = (&self.source, self.longest_ms as f64 / 1_000.0);
         match (self.closed, self.partitions) {
             (false, 1) => format!("{source}: nothing {done} on {}", self.first),

@@ -30,7 +30,7 @@ enum Action {
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let lab = Lab::wanted(settings).await?;
     if let Some(Action::Build) = args.action {
-        let cancel = interrupt::on_signal("ending", "an image may be half built")?;
+        let cancel = interrupt::on_signal("ending", || "an image may be half built".into())?;
         let steps = Steps::show();
         let wanted = images::needed(&lab.file).into_keys();
         let built = unless_interrupted(&cancel, images::obtain(lab.engine.as_ref(), wanted, steps.sender())).await;

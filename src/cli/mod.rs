@@ -2,12 +2,10 @@
 //!
 //! stdout is the result, stderr the conversation. `cli` is the only module that composes the others.
 
-/// Says something on stderr. A reader that went away (`2>&1 | tee log`, interrupted) must not end khd halfway.
+/// Says something on stderr, above the view where there is one.
 macro_rules! tell {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($text)*);
-    }};
+    () => { crate::cli::watch::stderr::say(format_args!("")) };
+    ($($text:tt)+) => { crate::cli::watch::stderr::say(format_args!($($text)+)) };
 }
 
 mod check;
@@ -19,6 +17,7 @@ mod down;
 mod drill;
 mod expect;
 mod fail;
+mod faults;
 mod gaps;
 mod images;
 mod interrupt;
@@ -38,6 +37,7 @@ mod status;
 mod terminal;
 mod up;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -78,6 +78,7 @@ enum Command {
     Up(up::Args),
     Scale(scale::Args),
     Fail(fail::Args),
+    Faults(faults::Args),
     Drill(drill::Args),
     Restore(restore::Args),
     Verify(verify::Args),
@@ -133,6 +134,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Up(args) => up::run(args, &settings).await,
         Command::Scale(args) => scale::run(args, &settings).await,
         Command::Fail(args) => fail::run(args, &settings).await,
+        Command::Faults(args) => faults::run(args, &settings).await,
         Command::Drill(args) => drill::run(args, &settings).await,
         Command::Restore(args) => restore::run(args, &settings).await,
         Command::Verify(args) => verify::run(args, &settings).await,

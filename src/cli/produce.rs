@@ -74,7 +74,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     if args.idempotence == Some(true) && args.acks != Acks::All {
         return Err(Expected::usage("--idempotence true needs --acks all").into());
     }
-    let cancel = interrupt::on_signal("flushing", "messages in flight are of unknown fate")?;
+    let cancel = interrupt::on_signal("flushing", || "messages in flight are of unknown fate".into())?;
     let options = Options {
         partitions: args.partitions,
         create: Some(Creation {

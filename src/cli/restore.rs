@@ -33,9 +33,15 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let project = lab.project().await?;
-    let cancel = interrupt::on_signal("ending", "faults may be left in place: khd restore")?;
-    let engine = lab.engine.as_ref();
     let journal = Journal::at(lab.dir.journal());
+    let left = journal.clone();
+    let cancel = interrupt::on_signal("ending", move || interrupt::faults_in_place(&left))?;
+    let engine = lab.engine.as_ref();
+    // One that still works when its fault is undone would put it there again.
+    for helper in &project.helpers {
+        engine.remove_container(helper).await?;
+        tell!("removed {helper}, which an earlier khd left");
+    }
     journal.forget_missing(&project)?;
     let expected = lab.expectation(&project);
     let asked = |injection: &Injection| args.target.as_deref().is_none_or(|name| injection.hits(name));

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::lab::Lab;
 use crate::cli::reports::Reports;
-use crate::cli::terminal::Live;
+use crate::cli::watch::Live;
 use crate::drill::stage::Stage;
 use crate::error::Exit;
 use crate::faults::journal::Journal;
@@ -43,7 +43,7 @@ impl Run {
         let run = RunFolder::create(lab.state.runs(), &lab.settings.project, what)?;
         run.write("compose.yaml", lab.file.to_yaml()?.as_bytes())?;
         let timeline = Timeline::create(&run.timeline())?;
-        let live = Live::show(timeline.live());
+        let live = Live::show(&timeline);
         lab.start(&timeline, &expected, limits, skip);
         let observers = lab.observe_all(&timeline);
         let stage = Stage {

@@ -26,7 +26,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     }
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
-    let cancel = interrupt::on_signal("leaving the lab as it is", "the lab is left as it is")?;
+    let cancel = interrupt::on_signal("leaving the lab as it is", || "the lab is left as it is".into())?;
     lab.project().await?;
     let steps = Steps::show();
     let scaled = unless_interrupted(&cancel, async {

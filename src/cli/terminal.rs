@@ -1,19 +1,15 @@
-//! What people see: the result's format, steps of long work, and a live line per phase.
+//! What people see: the result's format, steps of long work, and what is waited for.
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
 
-use crate::cli::gaps::{Gaps, TOGETHER};
 use crate::engine::{Progress, Step};
 use crate::timeline::conditions::Lacking;
-use crate::timeline::event::{Event, Kind};
 use crate::timeline::view::View;
 
 /// How a list or a state is written.
@@ -115,96 +111,6 @@ fn style(template: &str) -> ProgressStyle {
 
 fn seconds(took: Duration) -> String {
     format!("{:.1} s", took.as_secs_f64())
-}
-
-/// Shows the events of a run on stderr as they happen, in words.
-pub struct Live {
-    shown: JoinHandle<()>,
-}
-
-impl Live {
-    /// Begins to show events.
-    pub fn show(mut events: broadcast::Receiver<Event>) -> Self {
-        let shown = tokio::spawn(async move {
-            let mut gaps = Gaps::default();
-            let mut due = Instant::now();
-            loop {
-                let next = if gaps.is_empty() {
-                    Ok(events.recv().await)
-                } else {
-                    timeout_at(due, events.recv()).await
-                };
-                match next {
-                    Err(_) => show_gaps(&mut gaps),
-                    Ok(Ok(event)) => {
-                        let first = gaps.is_empty();
-                        if gaps.take(&event) && first {
-                            due = Instant::now() + TOGETHER;
-                        }
-                        let last = matches!(event.kind, Kind::RunEnded { .. });
-                        if last {
-                            show_gaps(&mut gaps);
-                        }
-                        if let Some(line) = line(&event) {
-                            tell!("{line}");
-                        }
-                        if last {
-                            return;
-                        }
-                    }
-                    // What was missed here is in the timeline all the same.
-                    Ok(Err(RecvError::Lagged(_))) => {}
-                    Ok(Err(RecvError::Closed)) => return,
-                }
-            }
-        });
-        Self { shown }
-    }
-
-    /// Waits until the end of the run was shown.
-    pub async fn end(self) {
-        let _ = self.shown.await;
-    }
-}
-
-fn show_gaps(gaps: &mut Gaps) {
-    for (elapsed_ms, words) in gaps.drain() {
-        tell!("{}", timed(elapsed_ms, &format!("  {words}")));
-    }
-}
-
-fn timed(elapsed_ms: u64, text: &str) -> String {
-    format!("{:>7.1} s  {text}", elapsed_ms as f64 / 1000.0)
-}
-
-/// One event in words, with the seconds since the start; nothing for what is told elsewhere or too small.
-fn line(event: &Event) -> Option<String> {
-    let text = match &event.kind {
-        Kind::StepStarted { words, .. } => words.clone(),
-        Kind::StepEnded { ok: false, lacking, .. } => format!("  did not come true: {}", lacking.join("; ")),
-        Kind::FaultInjected {
-            fault, targets, asked, ..
-        } if !asked.is_empty() => {
-            format!("  {fault} {} ({})", targets.join(", "), asked.join(", "))
-        }
-        Kind::FaultEffective { proof, .. } | Kind::FaultHealed { proof, .. } => format!("  {proof}"),
-        Kind::BrokerAnswers => format!("  {} answers", event.source),
-        Kind::BrokerSilent { .. } => format!("  {} is silent", event.source),
-        Kind::ControllerElected { controller, epoch } if *controller >= 0 => {
-            format!("  controller is broker {controller}, epoch {epoch}")
-        }
-        // A cooperative rebalance often gives or takes nothing.
-        Kind::PartitionsAssigned { partitions, .. } if !partitions.is_empty() => {
-            format!("  {} is given {} partitions", event.source, partitions.len())
-        }
-        Kind::PartitionsRevoked { partitions, lost, .. } if !partitions.is_empty() => {
-            let how = if *lost { "loses" } else { "gives up" };
-            format!("  {} {how} {} partitions", event.source, partitions.len())
-        }
-        Kind::Warning { message } => format!("  warning: {message}"),
-        _ => return None,
-    };
-    Some(timed(event.elapsed_ms, &text))
 }
 
 /// Shows on stderr what is still lacking while something is waited for.

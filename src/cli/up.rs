@@ -39,10 +39,9 @@ pub struct Args {
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let lab = Lab::wanted(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
-    let cancel = interrupt::on_signal(
-        "a lab that was not there before is removed again",
-        "containers may be left: khd up goes on from there, khd down removes them",
-    )?;
+    let cancel = interrupt::on_signal("a lab that was not there before is removed again", || {
+        "containers may be left: khd up goes on from there, khd down removes them".into()
+    })?;
     let before = lab.engine.project(&lab.settings.project).await?;
     let fresh = before.containers.is_empty() && before.volumes.is_empty();
     let result = bring_up(&lab, args.timeout, &cancel).await;

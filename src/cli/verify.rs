@@ -34,7 +34,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let limits = args.expect.over(lab.limits());
-    let cancel = interrupt::on_signal("ending", "the lab is left as it is")?;
+    let cancel = interrupt::on_signal("ending", || "the lab is left as it is".into())?;
     args.reports.prepare()?;
     let run = Run::start(&lab, "verify", &limits, &BTreeMap::new(), cancel.clone()).await?;
     let stage = &run.stage;

@@ -156,11 +156,17 @@ pub struct IpamPool {
     pub subnet: String,
     /// The part from which the engine deals out addresses itself.
     pub ip_range: String,
+    /// The host's own address in it.
+    pub gateway: String,
 }
 
-/// A named volume, with the engine's defaults.
+/// A named volume of the engine's own driver.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Volume {}
+pub struct Volume {
+    /// Options of the driver, as `mount` knows them: `type`, `device`, `o`. None for a folder of the engine's.
+    #[serde(skip_serializing_if = "IndexMap::is_empty")]
+    pub driver_opts: IndexMap<String, String>,
+}
 
 /// A config with its content inline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

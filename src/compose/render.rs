@@ -10,7 +10,7 @@ use crate::compose::model::{
     Service, Volume,
 };
 use crate::settings::{Commit, EachImage, ImageSet, Images, Properties, Settings};
-use crate::topology::{Broker, CONSUMER, HOST_LISTENER_PORT, JMX_PORT, PRODUCER, Topology, ZooKeeper};
+use crate::topology::{Broker, CONSUMER, DISKS, HOST_LISTENER_PORT, JMX_PORT, PRODUCER, Topology, ZooKeeper};
 
 /// Image of the brokers, by khd's own recipe.
 pub const KAFKA_IMAGE: &str = "khd/kafka:3.9.2";
@@ -47,6 +47,14 @@ pub fn render(settings: &Settings, topology: &Topology) -> ComposeFile {
             zookeeper(settings, topology, server, &images),
         );
     }
+    if let Some(size) = &settings.kafka.disk {
+        let bounded = topology
+            .brokers
+            .iter()
+            .map(|broker| (data_key(broker), memory_disk(size)));
+        file.volumes.extend(bounded);
+        add(&mut file, DISKS, disks(topology));
+    }
     for broker in &topology.brokers {
         add(&mut file, &broker.service, kafka(settings, topology, broker, &images));
     }
@@ -65,12 +73,12 @@ pub fn render(settings: &Settings, topology: &Topology) -> ComposeFile {
 /// Adds a service, and the named volumes that it mounts.
 fn add(file: &mut ComposeFile, name: &str, service: Service) {
     for mount in &service.volumes {
-        file.volumes.insert(mount.source.clone(), Volume::default());
+        file.volumes.entry(mount.source.clone()).or_default();
     }
     file.services.insert(name.to_owned(), service);
 }
 
-/// What the four kinds of service have in common.
+/// What all kinds of service have in common.
 fn base(image: &str, memory: &str) -> Service {
     Service {
         image: image.to_owned(),
@@ -186,15 +194,43 @@ fn kafka(settings: &Settings, topology: &Topology, broker: &Broker, images: &Ref
     for (name, value) in properties {
         environment.insert(kafka_variable(name), value.clone());
     }
+    let disks = settings.kafka.disk.as_ref().map(|_| started(DISKS));
+    let zookeepers = topology.zookeepers.iter().map(|z| healthy(&z.service));
     Service {
         hostname: Some(broker.service.clone()),
         environment,
         ports: vec![port(topology, HOST_LISTENER_PORT, broker.published.port())],
         networks: fixed(broker.address.to_string()),
-        volumes: vec![volume(&format!("{}-data", broker.service), "/var/lib/kafka/data")],
-        depends_on: topology.zookeepers.iter().map(|z| healthy(&z.service)).collect(),
+        volumes: vec![volume(&data_key(broker), "/var/lib/kafka/data")],
+        depends_on: zookeepers.chain(disks).collect(),
         healthcheck: Some(healthcheck(kafka_probe(broker.internal_port))),
-        ..base(&images.kafka, &settings.kafka.memory)
+        ..base(&images.kafka, &settings.kafka.mem_limit())
+    }
+}
+
+/// Key of the volume that holds a broker's data.
+fn data_key(broker: &Broker) -> String {
+    format!("{}-data", broker.service)
+}
+
+/// A volume of a size, in memory: the engine's own driver knows no other that is bounded.
+fn memory_disk(size: &str) -> Volume {
+    let bound = format!("size={size}");
+    let options = [("type", "tmpfs"), ("device", "tmpfs"), ("o", bound.as_str())];
+    Volume {
+        driver_opts: options.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+    }
+}
+
+/// Does nothing but mount the brokers' disks: when the last container that mounts such a volume stops, the engine
+/// unmounts it, and the data is gone. So they live as long as the lab does, whichever brokers are down.
+fn disks(topology: &Topology) -> Service {
+    let mount = |broker: &Broker| volume(&data_key(broker), &format!("/disks/{}", broker.service));
+    Service {
+        command: vec!["hold".into()],
+        volumes: topology.brokers.iter().map(mount).collect(),
+        stop_grace_period: "5s".into(),
+        ..base(NETHELPER_IMAGE, "32m")
     }
 }
 
@@ -280,6 +316,7 @@ fn network(topology: &Topology) -> Network {
             config: vec![IpamPool {
                 subnet: topology.subnet.to_string(),
                 ip_range: topology.dynamic_range.to_string(),
+                gateway: topology.gateway.to_string(),
             }],
         },
     }
@@ -404,6 +441,11 @@ fn healthy(service: &str) -> (String, Dependency) {
     (service.to_owned(), Dependency { condition })
 }
 
+fn started(service: &str) -> (String, Dependency) {
+    let condition = "service_started".into();
+    (service.to_owned(), Dependency { condition })
+}
+
 fn client_config(client: &str) -> String {
     format!("{client}-properties")
 }
@@ -504,6 +546,18 @@ mod tests {
             kafka_variable("listener.name.a_b-c.x"),
             "KAFKA_LISTENER_NAME_A__B___C_X"
         );
+    }
+
+    #[test]
+    fn disks_of_a_size_are_bounded_volumes_that_a_service_of_their_own_holds() {
+        let file = rendered(|s| {
+            s.kafka.servers = 1;
+            s.zookeeper.servers = 1;
+            s.kafka.disk = Some("600m".into());
+        });
+        insta::with_settings!({filters => vec![(r"khd/khd:\S+", "khd/khd:VERSION")]}, {
+            insta::assert_snapshot!(file.to_yaml().unwrap());
+        });
     }
 
     #[test]

@@ -110,6 +110,10 @@ impl Runner<'_> {
         let stage = self.stage;
         match task {
             Task::Healthy => {
+                // An engine that is gone is told as such, not as a lab that is not healthy.
+                if let Err(error) = stage.engine().project(&stage.project).await {
+                    return failed(error);
+                }
                 self.wait(HEALTHY_WITHIN, &stage.cancel, |view| {
                     conditions::whole(view, &stage.expected)
                 })

@@ -140,7 +140,11 @@ mod tests {
                 Step::Do(Action::Fail(fail)) => {
                     in_place += 1;
                     assert_eq!(in_place, 1, "never two at once");
-                    if fail.how.name() == "stop" { stops += 1 } else { kills += 1 }
+                    if fail.how.name() == "stop" {
+                        stops += 1
+                    } else {
+                        kills += 1
+                    }
                 }
                 Step::Do(Action::Restore(_)) => in_place -= 1,
                 Step::Do(Action::Wait(time)) if in_place == 0 => calm += *time,

@@ -14,7 +14,6 @@ pub mod preflight;
 pub mod progress;
 #[cfg(test)]
 mod samples;
-mod size;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -27,7 +26,7 @@ use futures_util::stream::BoxStream;
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-use crate::compose::model::{ComposeFile, Network};
+use crate::compose::model::{ComposeFile, Network, Volume};
 
 pub use progress::{Progress, Step};
 
@@ -51,8 +50,8 @@ pub trait Engine: Send + Sync {
     async fn create_network(&self, project: &str, key: &str, network: &Network) -> anyhow::Result<()>;
     /// Removes a network. One that is gone already is fine.
     async fn remove_network(&self, name: &str) -> anyhow::Result<()>;
-    /// Creates a named volume of the project.
-    async fn create_volume(&self, project: &str, key: &str) -> anyhow::Result<()>;
+    /// Creates a named volume of the project. One that is there already stays as it is.
+    async fn create_volume(&self, project: &str, key: &str, volume: &Volume) -> anyhow::Result<()>;
     /// Removes a volume. One that is gone already is fine.
     async fn remove_volume(&self, name: &str) -> anyhow::Result<()>;
 

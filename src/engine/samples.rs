@@ -79,12 +79,13 @@ pub(super) fn lab() -> ComposeFile {
                     config: vec![IpamPool {
                         subnet: "172.25.0.0/24".into(),
                         ip_range: "172.25.0.128/25".into(),
+                        gateway: "172.25.0.1".into(),
                     }],
                 },
             },
         )]
         .into(),
-        volumes: [("kafka1-data".to_owned(), Volume {})].into(),
+        volumes: [("kafka1-data".to_owned(), Volume::default())].into(),
         configs: [(
             "extra".to_owned(),
             Config {

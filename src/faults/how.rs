@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::faults::{Fault, kafka, process};
+use crate::faults::selector::Selector;
+use crate::faults::{Fault, client, kafka, network, process};
 
 /// Makes one enum of all faults; a fault's name is that of its variant in kebab-case.
 macro_rules! faults {
@@ -45,13 +46,30 @@ macro_rules! faults {
 faults! {
     Stop = "stop": process::stop::Stop,
     Kill = "kill": process::kill::Kill,
+    Pause = "pause": process::pause::Pause,
+    Restart = "restart": process::restart::Restart,
+    Cpu = "cpu": process::limits::Cpu,
+    Memory = "memory": process::limits::Memory,
+    DiskFull = "disk-full": process::disk_full::DiskFull,
+    Disconnect = "disconnect": network::disconnect::Disconnect,
+    Partition = "partition": network::partition::Partition,
+    Block = "block": network::block::Block,
+    Loss = "loss": network::loss::Loss,
+    Rate = "rate": network::rate::Rate,
+    Delay = "delay": network::delay::Delay,
     MoveLeaders = "move-leaders": kafka::move_leaders::MoveLeaders,
     ElectPreferred = "elect-preferred": kafka::elect_preferred::ElectPreferred,
     Config = "config": kafka::config::Config,
     RemoveMember = "remove-member": kafka::remove_member::RemoveMember,
+    Stall = "stall": client::stall::Stall,
 }
 
 impl How {
+    /// Whom it hits, where its options say so.
+    pub fn implied_targets(&self) -> Option<Vec<Selector>> {
+        self.fault().implied_targets()
+    }
+
     /// Its options, by name, as they were given.
     pub fn options(&self) -> serde_json::Map<String, serde_json::Value> {
         match serde_json::to_value(self) {

@@ -4,10 +4,12 @@
 //! undone by whoever comes next (this khd, or `khd restore` and `khd down` after it died), and proven to be healed.
 //! To add a fault, write its file, implement [`Fault`], and add a line to [`how`].
 
+mod client;
 pub mod how;
 pub mod injection;
 pub mod journal;
 mod kafka;
+pub mod network;
 mod process;
 pub mod selector;
 pub mod target;
@@ -25,6 +27,8 @@ use crate::error::Expected;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::{Expectation, Topology};
+
+use crate::faults::selector::Selector;
 
 pub use how::How;
 pub use injection::Injection;
@@ -75,6 +79,20 @@ pub trait Fault: Send + Sync + std::fmt::Debug {
     fn check(&self, topology: &Topology, targets: &[Target]) -> Result<(), Expected> {
         let _ = (topology, targets);
         Ok(())
+    }
+
+    /// Finds out whether it can be done here at all, before anything is touched.
+    ///
+    /// # Errors
+    /// An environment error that says what the engine or the kernel lacks.
+    async fn possible(&self, means: &Means) -> anyhow::Result<()> {
+        let _ = means;
+        Ok(())
+    }
+
+    /// Whom it hits, where its options say so: it then takes no other targets.
+    fn implied_targets(&self) -> Option<Vec<Selector>> {
+        None
     }
 
     /// Which of its targets are out of the cluster while it is in place, by name, so that the lab has to do without them:

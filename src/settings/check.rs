@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::error::Expected;
-use crate::settings::{Acks, Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY};
+use crate::settings::{Acks, Data, Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY};
 
 /// The most brokers, and the most ZooKeeper servers.
 const MOST_SERVERS: u16 = 5;
@@ -37,6 +37,7 @@ pub fn check(settings: &Settings) -> Result<(), Expected> {
         2181,
         &mut wrong,
     );
+    disks(settings, &mut wrong);
     ports_differ(settings, &mut wrong);
     topics(settings, &mut wrong);
     clients(settings, &mut wrong);
@@ -108,6 +109,19 @@ fn servers(key: &str, servers: &Servers, offset: u16, base: u16, wrong: &mut Vec
     }
     size(&format!("{key}.heap"), &servers.heap, wrong);
     size(&format!("{key}.memory"), &servers.memory, wrong);
+}
+
+fn disks(settings: &Settings, wrong: &mut Vec<String>) {
+    if settings.zookeeper.disk.is_some() {
+        wrong.push("zookeeper.disk: only the disks of brokers can have a size".into());
+    }
+    let Some(disk) = &settings.kafka.disk else { return };
+    size("kafka.disk", disk, wrong);
+    if settings.data == Data::Keep {
+        wrong.push(format!(
+            "kafka.disk: a disk of a size ({disk}) is memory and cannot be kept (needs `data: discard`)"
+        ));
+    }
 }
 
 fn size(key: &str, value: &str, wrong: &mut Vec<String>) {
@@ -261,6 +275,17 @@ mod tests {
         for key in ["project:", "kafka.servers:", "zookeeper.memory:"] {
             assert!(message.contains(key), "{key} is missing in {message}");
         }
+    }
+
+    #[test]
+    fn a_disk_that_is_no_size_is_kept_or_is_zookeepers_is_refused() {
+        assert!(refusal(|s| s.kafka.disk = Some("big".into())).contains("kafka.disk: `big` is no size"));
+        assert!(refusal(|s| s.zookeeper.disk = Some("600m".into())).contains("zookeeper.disk: only"));
+        let kept = refusal(|s| {
+            s.kafka.disk = Some("600m".into());
+            s.data = Data::Keep;
+        });
+        assert!(kept.contains("cannot be kept"), "{kept}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod check;
 pub mod duration;
 pub mod load;
 pub(crate) mod scalar;
+pub mod size;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -123,6 +124,11 @@ pub struct Servers {
     pub heap: String,
     /// Memory limit of each container, as Compose writes it: `512m`.
     pub memory: String,
+    /// Size of each broker's disk, as Compose writes it: `600m`; by default it is bounded by nothing but the host's.
+    ///
+    /// A disk of a size is memory (tmpfs), by which the memory limit grows, and its data goes when the lab goes down.
+    /// A lab that is up keeps the disks it has.
+    pub disk: Option<String>,
     /// Properties by their own names, put over khd's.
     #[serde(deserialize_with = "scalar::properties")]
     pub properties: Properties,
@@ -291,6 +297,7 @@ impl Default for Settings {
                 ports: Vec::new(),
                 heap: "256m".into(),
                 memory: "512m".into(),
+                disk: None,
                 properties: Properties::new(),
             },
             kafka: Servers {
@@ -298,6 +305,7 @@ impl Default for Settings {
                 ports: Vec::new(),
                 heap: "512m".into(),
                 memory: "1g".into(),
+                disk: None,
                 properties: Properties::new(),
             },
             topics: Topics {
@@ -357,6 +365,17 @@ impl Settings {
 }
 
 impl Servers {
+    /// The memory limit of each container, as Compose writes it: a disk of a size is memory, and counts to it.
+    pub fn mem_limit(&self) -> String {
+        let Some(disk) = &self.disk else {
+            return self.memory.clone();
+        };
+        // Checked settings hold sizes.
+        let bytes = |text| size::bytes(text).unwrap_or_default();
+        let both = bytes(&self.memory).saturating_add(bytes(disk));
+        format!("{}m", both.div_ceil(size::MIB))
+    }
+
     /// The client port of server `n`: as set, otherwise the demo's `n` × 10,000 + `base`.
     pub fn port(&self, n: u16, base: u16) -> u16 {
         self.ports.get(usize::from(n) - 1).copied().unwrap_or(n * 10_000 + base)

@@ -22,12 +22,16 @@ pub struct Topology {
     pub subnet: Ipv4Net,
     /// The part of the subnet for containers without a fixed address.
     pub dynamic_range: Ipv4Net,
+    /// The host's own address in the lab: who connects to a published port comes from there.
+    pub gateway: Ipv4Addr,
     /// ZooKeeper servers, in order of their ids.
     pub zookeepers: Vec<ZooKeeper>,
     /// Brokers, in order of their ids.
     pub brokers: Vec<Broker>,
     /// What the workload reads and writes.
     pub workload: Workload,
+    /// Size of each broker's disk, where it is bounded, as Compose writes it.
+    pub disk: Option<String>,
     /// The host address that ports are bound to.
     pub bind: IpAddr,
 }
@@ -92,6 +96,9 @@ pub const JMX_PORT: u16 = 9999;
 pub const PRODUCER: &str = "producer";
 /// Service of the consumers.
 pub const CONSUMER: &str = "consumer";
+/// Service that holds the brokers' disks, where they have a size.
+pub const DISKS: &str = "disks";
+
 impl Topology {
     /// Describes the lab that checked settings ask for.
     pub fn of(settings: &Settings) -> Self {
@@ -133,6 +140,7 @@ impl Topology {
             project: settings.project.clone(),
             subnet,
             dynamic_range: upper_half(subnet),
+            gateway: address(1),
             zookeepers,
             brokers,
             workload: Workload {
@@ -144,6 +152,7 @@ impl Topology {
                 producers: settings.producer.replicas,
                 consumers: settings.consumer.replicas,
             },
+            disk: settings.kafka.disk.clone(),
             bind: settings.ports.bind,
         }
     }
@@ -275,6 +284,7 @@ mod tests {
             ]
         );
         assert_eq!(topology.dynamic_range.to_string(), "172.25.0.128/25");
+        assert_eq!(topology.gateway.to_string(), "172.25.0.1");
     }
 
     #[test]

@@ -244,6 +244,14 @@ impl Evidence {
         Some(Window { from, to })
     }
 
+    /// For how long a fault was proven to be in place, in milliseconds, until it was undone, or until the cut.
+    pub fn effective_for_ms(&self, fault: &FaultTimes) -> Option<u64> {
+        let (effective, _) = fault.effective.as_ref()?;
+        let cut = || self.events.iter().position(|event| matches!(event.kind, Kind::Cut));
+        let end = fault.undone.or_else(cut).unwrap_or(self.events.len() - 1);
+        Some(self.since(*effective, self.events[end].elapsed_ms))
+    }
+
     /// Whether there was a fault of which nothing shows that it took effect: what was seen during it proves nothing.
     pub fn unproven(&self) -> bool {
         self.faults.iter().any(|fault| fault.effective.is_none())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use khd::compose::model::Volume;
 use khd::compose::render::{LEDGERS, render};
 use khd::drill::machine::Ending;
 use khd::drill::plan::{Fail, Plan};
@@ -66,7 +67,7 @@ impl Lab {
             engine.create_network(PROJECT, key, network).await.unwrap();
         }
         for key in file.volumes.keys() {
-            engine.create_volume(PROJECT, key).await.unwrap();
+            engine.create_volume(PROJECT, key, &Volume::default()).await.unwrap();
         }
         for service in file.services.keys() {
             engine.create_container(&file, service, 1).await.unwrap();

@@ -173,7 +173,7 @@ async fn an_unhealthy_lab_is_left_untouched() {
 async fn a_target_that_the_lab_does_not_run_is_said_so_and_nothing_is_touched() {
     let mut lab = Lab::up(nowhere()).await;
     let ending = lab.run(&lab.plan("stop", "kafka5", HOLD, false)).await;
-    let error = "the lab has no container for kafka5 (look with khd ps; bring the lab up with khd up)".to_owned();
+    let error = "the lab has no container for kafka5".to_owned();
     let fault_in_place = false;
     assert_eq!(ending, Ending::Broken { error, fault_in_place });
     assert_eq!(lab.engine.calls(), [] as [&str; 0]);
@@ -296,7 +296,10 @@ async fn a_fault_is_journaled_before_the_engine_is_told() {
     let mut lab = Lab::up(nowhere()).await;
     // The engine refused to stop it, so whatever is journaled was journaled before.
     lab.engine.fail(STOP, "it took too long");
-    lab.engine.fail(START, "not now");
+    // Undoing is tried again.
+    for _ in 0..4 {
+        lab.engine.fail(START, "not now");
+    }
     let ending = lab.run(&lab.plan("stop", "kafka2", HOLD, false)).await;
     assert!(
         matches!(&ending, Ending::Broken { error, fault_in_place: true } if error.contains("not now")),
@@ -406,8 +409,8 @@ async fn a_fault_that_is_left_stays_in_place_and_journaled_until_somebody_undoes
         ("leaders-balanced", Status::Skipped),
         ("group-recovered", Status::Passed),
         ("lost-write", Status::Passed),
-        // Its only messages came before the fault.
-        ("progress", Status::Hung),
+        // By the wall clock, which is not paused, it was held for no time at all.
+        ("progress", Status::Skipped),
     ] {
         assert_eq!(verdicts[id].status, status, "{id}: {}", verdicts[id].summary);
     }

@@ -73,7 +73,7 @@ fn an_engine_that_dies_during_up_and_during_fail_is_named_and_nothing_is_forgott
     let engine = Engine::serve(&socket);
     lab.run(&["up"], 0);
     let mut khd = lab.start(&["fail", "kafka2", "--for", "3s"]);
-    khd.until("keeping the fault in place");
+    khd.until("let the workload run");
     engine.die();
     let said = khd.ends(Some(3));
     assert!(

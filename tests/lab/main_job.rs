@@ -155,7 +155,7 @@ fn stock_tools_see_the_lab(lab: &Lab) {
 
 fn a_second_khd_is_told_who_works_on_the_lab(lab: &Lab) {
     let mut first = lab.start(&["fail", "zookeeper2", "--for", "3s"]);
-    first.until("checking that the lab is healthy");
+    first.until("check that the lab is healthy");
     lab.run(&["scale", "producer=1"], 3)
         .says("another khd is working on this lab: `khd fail zookeeper2 --for 3s`");
     first.ends(Some(0));

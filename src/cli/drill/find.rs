@@ -22,9 +22,11 @@ pub fn text(named: &str) -> anyhow::Result<(String, String)> {
         Some(near) => format!("did you mean `{near}`? `khd drill list` shows all"),
         None => "`khd drill list` shows those that come with khd; a file is named with its path".into(),
     };
-    Err(Expected::usage(format!("there is no drill `{named}`, and no such file"))
-        .hint(hint)
-        .into())
+    Err(
+        Expected::usage(format!("there is no drill `{named}`, and no such file"))
+            .hint(hint)
+            .into(),
+    )
 }
 
 /// The text of a file.
@@ -32,7 +34,8 @@ pub fn text(named: &str) -> anyhow::Result<(String, String)> {
 /// # Errors
 /// When it cannot be read.
 pub fn file(path: &str) -> anyhow::Result<(String, String)> {
-    let text = std::fs::read_to_string(path).map_err(|error| Expected::usage(format!("cannot read {path}: {error}")))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Expected::usage(format!("cannot read {path}: {error}")))?;
     Ok((path.to_owned(), text))
 }
 

@@ -75,7 +75,10 @@ impl Host {
         }
         let changes = Changes::between(&self.lab.settings, wanted);
         match (self.state, changes) {
-            (State::Spoilt, _) => self.renew(wanted, "the drill before has left its mark on it", cancel).await,
+            (State::Spoilt, _) => {
+                self.renew(wanted, "the drill before has left its mark on it", cancel)
+                    .await
+            }
             (_, Changes::Cluster) => self.renew(wanted, "the drill wants another one", cancel).await,
             (State::Kept, Changes::None) => match self.whole(cancel).await {
                 Outcome::Done => Ok(()),
@@ -134,7 +137,13 @@ impl Host {
 
     async fn down(&mut self) -> anyhow::Result<()> {
         let steps = Steps::show();
-        let removed = converge::down(self.lab.engine.as_ref(), &self.lab.settings.project, false, steps.sender()).await;
+        let removed = converge::down(
+            self.lab.engine.as_ref(),
+            &self.lab.settings.project,
+            false,
+            steps.sender(),
+        )
+        .await;
         steps.end().await;
         removed?;
         self.is_up = false;
@@ -200,6 +209,9 @@ mod tests {
         assert_eq!(changes(|new| new.limits.progress = Some(5)), Changes::None);
         assert_eq!(changes(|new| new.producer.acks = Acks::One), Changes::Clients);
         assert_eq!(changes(|new| new.consumer.replicas = 3), Changes::Clients);
-        assert_eq!(changes(|new| new.topics.min_insync_replicas = Some(1)), Changes::Cluster);
+        assert_eq!(
+            changes(|new| new.topics.min_insync_replicas = Some(1)),
+            Changes::Cluster
+        );
     }
 }

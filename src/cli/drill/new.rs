@@ -21,11 +21,15 @@ const TEMPLATE: &str = include_str!("template.yaml");
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !args.name.starts_with(|c: char| c.is_ascii_lowercase()) || !args.name.chars().all(legal) {
-        return Err(Expected::usage(format!("`{}` is no name for a drill", args.name)).hint(NAME_RULE).into());
+        return Err(Expected::usage(format!("`{}` is no name for a drill", args.name))
+            .hint(NAME_RULE)
+            .into());
     }
     if shipped::text(&args.name).is_some() {
         let message = format!("a drill `{}` comes with khd", args.name);
-        return Err(Expected::usage(message).hint("take another name; khd drill show prints that one").into());
+        return Err(Expected::usage(message)
+            .hint("take another name; khd drill show prints that one")
+            .into());
     }
     let path = format!("{}.yaml", args.name);
     let text = TEMPLATE.replace("NAME", &args.name);
@@ -36,7 +40,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         }
         file => file.with_context(|| format!("cannot create {path}"))?,
     };
-    file.write_all(text.as_bytes()).with_context(|| format!("cannot write {path}"))?;
+    file.write_all(text.as_bytes())
+        .with_context(|| format!("cannot write {path}"))?;
     println!("{path}");
     tell!("check it with khd drill lint {path}, run it with khd drill run {path}");
     Ok(Exit::Passed)
@@ -51,7 +56,8 @@ mod tests {
     #[test]
     fn the_template_is_a_drill() {
         let text = TEMPLATE.replace("NAME", "my-drill");
-        let script = Script::read("my-drill.yaml", &text, &Settings::default()).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let script =
+            Script::read("my-drill.yaml", &text, &Settings::default()).unwrap_or_else(|wrong| panic!("{wrong}"));
         assert_eq!(script.name, "my-drill");
     }
 }

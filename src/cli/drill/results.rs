@@ -40,7 +40,9 @@ impl Row {
     pub fn judged(drill: &str, seed: u64, report: Report) -> Self {
         let value = |id: &str| {
             let verdict = report.verdicts.iter().find(|verdict| verdict.id == id);
-            verdict.and_then(|verdict| verdict.measured.get("value")).and_then(serde_json::Value::as_f64)
+            verdict
+                .and_then(|verdict| verdict.measured.get("value"))
+                .and_then(serde_json::Value::as_f64)
         };
         Self {
             drill: drill.to_owned(),
@@ -114,7 +116,14 @@ pub fn as_junit(rows: &[Row]) -> anyhow::Result<String> {
 
 /// The worst of their exit codes; skipped ones do not count, unless all are.
 pub fn exit(rows: &[Row]) -> Exit {
-    let order = [Exit::Interrupted, Exit::Failed, Exit::Usage, Exit::Environment, Exit::NoVerdict, Exit::Passed];
+    let order = [
+        Exit::Interrupted,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::Environment,
+        Exit::NoVerdict,
+        Exit::Passed,
+    ];
     let run: Vec<Exit> = rows
         .iter()
         .filter(|row| row.status != Status::Skipped)
@@ -146,12 +155,22 @@ mod tests {
 
     #[test]
     fn each_drill_is_a_suite_and_a_skipped_one_says_why() {
-        let text = as_junit(&[row(Status::Skipped, Exit::NoVerdict), row(Status::Unknown, Exit::Environment)]).unwrap();
+        let text = as_junit(&[
+            row(Status::Skipped, Exit::NoVerdict),
+            row(Status::Unknown, Exit::Environment),
+        ])
+        .unwrap();
         let document = roxmltree::Document::parse(&text).unwrap();
         let suites = document.descendants().filter(|node| node.has_tag_name("testsuite"));
         assert_eq!(suites.count(), 2);
-        let skipped = document.descendants().find(|node| node.has_tag_name("skipped")).unwrap();
+        let skipped = document
+            .descendants()
+            .find(|node| node.has_tag_name("skipped"))
+            .unwrap();
         assert_eq!(skipped.attribute("message"), Some("no netem"));
-        assert_eq!(document.descendants().filter(|node| node.has_tag_name("error")).count(), 1);
+        assert_eq!(
+            document.descendants().filter(|node| node.has_tag_name("error")).count(),
+            1
+        );
     }
 }

@@ -14,12 +14,14 @@ use super::queue::{Group, grouped};
 use super::results::{Row, as_junit, as_table, exit};
 use crate::cli::lab::{Lab, command_line, parse_duration};
 use crate::cli::run::Run;
-use crate::cli::terminal::Output;
+use crate::cli::terminal::{Output, Steps};
 use crate::cli::{interrupt, settings};
+use crate::compose::render::NETHELPER_IMAGE;
 use crate::drill::machine::Ending;
 use crate::drill::plan::{Action, Plan, Step};
 use crate::drill::runner;
 use crate::drill::script::{Course, NEGATIVE, Need, Script};
+use crate::engine::{Helper, images};
 use crate::error::{Exit, Expected};
 use crate::report::{Format, Judgement};
 use crate::state::{RunFolder, publish};
@@ -86,10 +88,9 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let groups = grouped(wanted.collect::<Result<_, Expected>>()?);
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
-    let cancel = interrupt::on_signal(
-        "the drill heals what it broke, and no other begins",
-        "faults and containers may be left: khd restore, khd down",
-    )?;
+    let cancel = interrupt::on_signal("the drill heals what it broke, and no other begins", || {
+        "faults and containers may be left: khd restore, khd down".to_owned()
+    })?;
     let seed = args.seed.unwrap_or_else(any_seed);
     tell!("seed {seed}");
     let mut host = Host::of(lab).await?;
@@ -142,11 +143,24 @@ async fn all(
 }
 
 /// Runs one drill on the lab that was made for it.
-async fn one(args: &Args, script: &Script, seed: u64, host: &mut Host, cancel: &CancellationToken) -> anyhow::Result<Row> {
+async fn one(
+    args: &Args,
+    script: &Script,
+    seed: u64,
+    host: &mut Host,
+    cancel: &CancellationToken,
+) -> anyhow::Result<Row> {
     let name = &script.name;
     if let Some(why) = lacking(&host.lab, &script.needs).await? {
         tell!("{name} is skipped: {why}");
-        return Ok(Row::not_judged(name, seed, None, Status::Skipped, Exit::NoVerdict, &why));
+        return Ok(Row::not_judged(
+            name,
+            seed,
+            None,
+            Status::Skipped,
+            Exit::NoVerdict,
+            &why,
+        ));
     }
     tell!("\n{name}: {}", script.purpose);
     let plan = script.plan(host.lab.limits(), seed, args.length);
@@ -185,13 +199,23 @@ fn judged(args: &Args, name: &str, seed: u64, run: &RunFolder) -> anyhow::Result
     };
     for format in &args.report {
         let path = folder.join(format.file_name());
-        publish(&path, judgement.render(*format, false)?.as_bytes()).with_context(|| format!("the report of {name}"))?;
+        publish(&path, judgement.render(*format, false)?.as_bytes())
+            .with_context(|| format!("the report of {name}"))?;
         tell!("report: {}", path.display());
     }
-    for verdict in judgement.report.verdicts.iter().filter(|verdict| verdict.status > Status::Skipped) {
+    for verdict in judgement
+        .report
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.status > Status::Skipped)
+    {
         tell!("  {} {}: {}", verdict.id, verdict.status.word(), verdict.summary);
     }
-    tell!("{name} {}: {}", judgement.report.status.word(), judgement.report.sentence);
+    tell!(
+        "{name} {}: {}",
+        judgement.report.status.word(),
+        judgement.report.sentence
+    );
     Ok(Row::judged(name, seed, judgement.report))
 }
 
@@ -206,10 +230,33 @@ fn scales(plan: &Plan) -> bool {
     any(&plan.steps)
 }
 
-/// What engine or kernel cannot do of what a drill needs.
+/// What engine or kernel cannot do of what a drill needs, as the helper says that faults of the network go through.
 async fn lacking(lab: &Lab, needs: &[Need]) -> anyhow::Result<Option<String>> {
-    let _ = (lab, needs);
-    Ok(None)
+    if needs.is_empty() {
+        return Ok(None);
+    }
+    let steps = Steps::show();
+    let obtained = images::obtain(lab.engine.as_ref(), [NETHELPER_IMAGE.to_owned()], steps.sender()).await;
+    steps.end().await;
+    obtained?;
+    let helper = Helper {
+        project: lab.settings.project.clone(),
+        purpose: "capabilities".into(),
+        image: NETHELPER_IMAGE.into(),
+        args: vec!["capabilities".into()],
+        network_of: None,
+        capabilities: vec!["NET_ADMIN".into()],
+        volume: None,
+    };
+    let told = lab.engine.run_helper(&helper).await?;
+    let told = told.map_or_else(String::new, |output| output.stdout);
+    // Lines such as `netem no: …`, or `netem yes`.
+    let can = |need: &Need| {
+        told.lines()
+            .any(|line| line.split_whitespace().take(2).eq([need.word(), "yes"]))
+    };
+    let lacking = needs.iter().find(|need| !can(need));
+    Ok(lacking.map(|need| format!("it needs {}, which this machine's kernel does not have", need.word())))
 }
 
 /// A seed that is short enough to be typed again.

@@ -39,7 +39,9 @@ pub fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
         let plan = script.plan(Limits::new(), args.seed, args.length);
         let machine = Machine::new(&plan);
         let tasks = machine.tasks().iter().enumerate();
-        text = tasks.map(|(number, task)| format!("{number:>3}  {}\n", task.words())).collect();
+        text = tasks
+            .map(|(number, task)| format!("{number:>3}  {}\n", task.words()))
+            .collect();
     }
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(Exit::Passed)

@@ -40,7 +40,10 @@ impl Found {
         match &node.content {
             Content::Map(entries) => Some(Fields { at: node.at, entries }),
             _ => {
-                self.add(Problem::new(node.at, format!("{what} has to be a map of keys and values")));
+                self.add(Problem::new(
+                    node.at,
+                    format!("{what} has to be a map of keys and values"),
+                ));
                 None
             }
         }
@@ -48,7 +51,11 @@ impl Found {
 
     /// Points at each key that is none of these.
     pub(super) fn only(&mut self, fields: Fields<'_>, what: &str, known: &[&str]) {
-        for entry in fields.entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+        for entry in fields
+            .entries
+            .iter()
+            .filter(|entry| !known.contains(&entry.key.as_str()))
+        {
             let message = format!("{what} has no key `{}`", entry.key);
             self.add(Problem::unknown(entry.at, message, &entry.key, known));
         }
@@ -65,7 +72,10 @@ impl Found {
     }
 
     pub(super) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
-        let text = node.word().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let text = node
+            .word()
+            .map(|text| text.trim().to_owned())
+            .filter(|text| !text.is_empty());
         if text.is_none() {
             self.add(Problem::new(node.at, format!("{what} has to be text")));
         }

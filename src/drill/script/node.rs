@@ -69,7 +69,10 @@ impl Node {
             [one] => Self::of(one),
             [_, second, ..] => {
                 let at = Place::of(&second.span.start);
-                Err(Problem::new(at, "a second document begins here; a file holds one drill"))
+                Err(Problem::new(
+                    at,
+                    "a second document begins here; a file holds one drill",
+                ))
             }
         }
     }
@@ -99,7 +102,12 @@ impl Node {
                 };
                 Content::Map(entries.iter().map(entry).collect::<Result<_, _>>()?)
             }
-            _ => return Err(Problem::new(at, "this cannot be read: write plain words, numbers, lists and maps")),
+            _ => {
+                return Err(Problem::new(
+                    at,
+                    "this cannot be read: write plain words, numbers, lists and maps",
+                ));
+            }
         };
         Ok(Self { at, content })
     }

@@ -16,7 +16,9 @@ use crate::topology::Topology;
 use crate::verdicts::{checks, expect};
 
 /// The keys of a drill.
-pub(super) const KEYS: [&str; 9] = ["name", "purpose", "tags", "lab", "needs", "steps", "soak", "expect", "skip"];
+pub(super) const KEYS: [&str; 9] = [
+    "name", "purpose", "tags", "lab", "needs", "steps", "soak", "expect", "skip",
+];
 /// Parts of the settings that a drill may want otherwise; the others are about where the lab is, not what.
 pub(super) const LAB: [&str; 5] = ["zookeeper", "kafka", "topics", "producer", "consumer"];
 /// What a name is made of.
@@ -37,7 +39,9 @@ pub(super) fn read(text: &str, base: &Settings) -> Result<Script, Vec<Problem>> 
 
 fn script(fields: Fields<'_>, base: &Settings, found: &mut Found) -> Option<Script> {
     found.only(fields, "a drill", &KEYS);
-    let name = found.needed(fields, "the drill", "name").and_then(|node| name(node, found));
+    let name = found
+        .needed(fields, "the drill", "name")
+        .and_then(|node| name(node, found));
     let purpose = found.needed(fields, "the drill", "purpose");
     let purpose = purpose.and_then(|node| found.text(node, "purpose"));
     let tags = fields.get("tags").map_or_else(Vec::new, |entry| {
@@ -109,7 +113,10 @@ fn leaves(entry: &Entry, above: &mut Vec<String>, base: &Settings, found: &mut F
             }
         }
         _ => {
-            let alone = above.iter().rev().fold(entry.value.value(), |inner, key| json!({ (key): inner }));
+            let alone = above
+                .iter()
+                .rev()
+                .fold(entry.value.value(), |inner, key| json!({ (key): inner }));
             // What cannot work only together is found once all of them are.
             if let Err(error) = load::over(&Settings::default(), &alone)
                 && load::over(base, &alone).is_err()
@@ -143,7 +150,11 @@ fn course(fields: Fields<'_>, topology: &Topology, found: &mut Found) -> Option<
 
 fn expectations(entry: &Entry, found: &mut Found) -> Limits {
     let mut limits = Limits::new();
-    for entry in found.map(&entry.value, "expect").iter().flat_map(|fields| fields.entries) {
+    for entry in found
+        .map(&entry.value, "expect")
+        .iter()
+        .flat_map(|fields| fields.entries)
+    {
         let Some(limit) = found.text(&entry.value, "a limit") else {
             continue;
         };

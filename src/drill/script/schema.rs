@@ -131,7 +131,10 @@ pub fn schema() -> Schema {
 }
 
 fn lab(_: &mut schemars::SchemaGenerator) -> Schema {
-    let parts: Map<String, Value> = LAB.iter().map(|part| ((*part).to_owned(), json!({"type": "object"}))).collect();
+    let parts: Map<String, Value> = LAB
+        .iter()
+        .map(|part| ((*part).to_owned(), json!({"type": "object"})))
+        .collect();
     object(parts)
 }
 
@@ -171,7 +174,8 @@ fn fail(generator: &mut schemars::SchemaGenerator) -> Schema {
 }
 
 fn weighted(generator: &mut schemars::SchemaGenerator) -> Schema {
-    let weight = json!({"type": "integer", "minimum": 1, "maximum": 1000, "description": "how often, beside the others"});
+    let weight =
+        json!({"type": "integer", "minimum": 1, "maximum": 1000, "description": "how often, beside the others"});
     let fault = faults(generator, &[("weight", weight)]);
     schemars::json_schema!({"type": "array", "items": fault, "minItems": 1})
 }
@@ -185,13 +189,24 @@ fn faults(generator: &mut schemars::SchemaGenerator, beside: &[(&str, Value)]) -
     });
     let label = json!({"type": "string", "description": "by which it is restored; by default the fault's name"});
     let of_each = How::json_schema(generator);
-    let mut shapes = of_each.get("oneOf").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut shapes = of_each
+        .get("oneOf")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     for shape in &mut shapes {
         // A fault with options is a definition of its own, beside its name.
-        let options = shape.get("$ref").and_then(Value::as_str).and_then(|of| of.rsplit('/').next());
+        let options = shape
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|of| of.rsplit('/').next());
         let options = options.and_then(|name| generator.definitions().get(name)).cloned();
         if let (Some(Value::Object(options)), Some(shape)) = (options, shape.as_object_mut()) {
-            let own = options.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+            let own = options
+                .get("properties")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default();
             let properties = shape.entry("properties").or_insert_with(|| json!({}));
             if let Some(properties) = properties.as_object_mut() {
                 properties.extend(own);

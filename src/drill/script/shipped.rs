@@ -20,7 +20,10 @@ pub fn all() -> Vec<(&'static str, &'static str)> {
 
 /// The text of the one of that name.
 pub fn text(name: &str) -> Option<&'static str> {
-    all().into_iter().find(|(known, _)| *known == name).map(|(_, text)| text)
+    all()
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, text)| text)
 }
 
 /// All of them, read for a lab of khd's own settings.

@@ -52,14 +52,19 @@ impl<'a> Steps<'a> {
 
     pub(super) fn row(&mut self, node: &Node, what: &str) -> Vec<Step> {
         let items = self.found.list(node, what);
-        items.iter().flat_map(|node| self.step(node).unwrap_or_default()).collect()
+        items
+            .iter()
+            .flat_map(|node| self.step(node).unwrap_or_default())
+            .collect()
     }
 
     /// One step as it is written, which may do several things.
     fn step(&mut self, node: &Node) -> Option<Vec<Step>> {
         let fields = self.found.map(node, "a step")?;
         let known: Vec<&str> = SORTS.iter().map(|(sort, _)| *sort).collect();
-        let mut sorts = SORTS.iter().filter_map(|(sort, beside)| Some((fields.get(sort)?, *beside)));
+        let mut sorts = SORTS
+            .iter()
+            .filter_map(|(sort, beside)| Some((fields.get(sort)?, *beside)));
         let Some((entry, beside)) = sorts.next() else {
             let key = fields.entries.first().map_or("", |entry| entry.key.as_str());
             let message = format!("there is no step `{key}`");
@@ -68,7 +73,8 @@ impl<'a> Steps<'a> {
         };
         if let Some((other, _)) = sorts.next() {
             let message = format!("one step does one thing: `{}` or `{}`", entry.key, other.key);
-            self.found.add(Problem::new(other.at, message).hint("make it a step of its own, with a `-` before it"));
+            self.found
+                .add(Problem::new(other.at, message).hint("make it a step of its own, with a `-` before it"));
             return None;
         }
         let sort = entry.key.as_str();
@@ -142,7 +148,9 @@ impl<'a> Steps<'a> {
             let word = self.found.text(node, "a target")?;
             let selector: Result<Selector, _> = word.parse().map_err(|error: String| Problem::new(node.at, error));
             let selector = self.found.keep(selector)?;
-            let checked = selector.check(self.topology).map_err(|error| Problem::of(node.at, error));
+            let checked = selector
+                .check(self.topology)
+                .map_err(|error| Problem::of(node.at, error));
             self.found.keep(checked)?;
             targets.push(selector);
         }
@@ -248,7 +256,8 @@ impl<'a> Steps<'a> {
             let weight = self.found.needed(fields, "a fault of a soak", "weight");
             let weight = weight.and_then(|node| self.found.number(node, "weight", 1, 1000));
             let Some(entry) = fields.get("fail") else {
-                self.found.add(Problem::new(fields.at, "a fault of a soak lacks `fail`"));
+                self.found
+                    .add(Problem::new(fields.at, "a fault of a soak lacks `fail`"));
                 continue;
             };
             let fail = self.fail(fields, entry, &["weight"]);
@@ -257,7 +266,8 @@ impl<'a> Steps<'a> {
             }
         }
         if faults.is_empty() {
-            self.found.add(Problem::new(nodes.at, "a soak needs faults to draw from"));
+            self.found
+                .add(Problem::new(nodes.at, "a soak needs faults to draw from"));
         }
         Some((length?, faults))
     }

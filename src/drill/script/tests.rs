@@ -6,7 +6,9 @@ use super::*;
 use crate::drill::machine::Machine;
 
 fn problems(text: &str) -> String {
-    Script::read("test.yaml", text, &Settings::default()).unwrap_err().to_string()
+    Script::read("test.yaml", text, &Settings::default())
+        .unwrap_err()
+        .to_string()
 }
 
 fn steps(text: &str) -> Vec<String> {
@@ -66,9 +68,15 @@ skip:
 #[test]
 fn what_is_no_yaml_or_no_drill_says_where() {
     insta::assert_snapshot!(
-        ["name: a\n  purpose: [\n", "", "- a\n- list\n", "name: a\nname: b\n", "a: 1\n---\nb: 2\n"]
-            .map(problems)
-            .join("\n")
+        [
+            "name: a\n  purpose: [\n",
+            "",
+            "- a\n- list\n",
+            "name: a\nname: b\n",
+            "a: 1\n---\nb: 2\n"
+        ]
+        .map(problems)
+        .join("\n")
     );
 }
 
@@ -106,7 +114,11 @@ fn a_fault_that_is_used_twice_at_once_has_two_names() {
     let text = "steps:\n  - fail: kafka1\n  - fail: zookeeper1\n  - restore: stop-2\n  - restore: stop\n  - fail: kafka1\n  - restore: stop\n";
     assert_eq!(steps(text)[2..4], ["undo stop-2", "undo stop"]);
     let twice = "name: t\npurpose: a test\nsteps:\n  - { fail: kafka1, as: one }\n  - { fail: kafka2, as: one }\n";
-    assert!(problems(twice).starts_with("test.yaml:5:26: `one` cannot be a label here"), "{}", problems(twice));
+    assert!(
+        problems(twice).starts_with("test.yaml:5:25: `one` cannot be a label here"),
+        "{}",
+        problems(twice)
+    );
 }
 
 #[test]
@@ -148,7 +160,11 @@ fn what_the_reader_refuses_the_schema_refuses_too() {
     let agree = |text: &str, valid: bool| {
         let value: Value = serde_yaml::from_str(text).unwrap();
         assert_eq!(schema.is_valid(&value), valid, "schema: {text}");
-        assert_eq!(Script::read("t", text, &Settings::default()).is_ok(), valid, "reader: {text}");
+        assert_eq!(
+            Script::read("t", text, &Settings::default()).is_ok(),
+            valid,
+            "reader: {text}"
+        );
     };
     for step in [
         "{fail: kafka1}",

@@ -82,7 +82,7 @@ async fn create_network(
 
 async fn create_volume(engine: &dyn Engine, file: &ComposeFile, key: &str, progress: &Progress) -> anyhow::Result<()> {
     let name = labels::object_name(&file.name, key);
-    let creating = engine.create_volume(&file.name, key);
+    let creating = engine.create_volume(&file.name, key, &file.volumes[key]);
     step(progress, &name, ("creating", "created"), creating).await
 }
 

@@ -7,6 +7,9 @@ use crate::engine::ResourceLimits;
 
 /// The period in which a share of processor time is given, in microseconds: the kernel's own default.
 const PERIOD: i64 = 100_000;
+/// No limit of memory, as the kernel writes it. Engines take 0 for "leave it as it is", refuse -1, and refuse this one
+/// unless swap has the same.
+const NO_LIMIT: i64 = 0x7fff_ffff_ffff_f000;
 
 impl Docker {
     pub(super) async fn container_limits(&self, container: &str) -> anyhow::Result<ResourceLimits> {
@@ -20,19 +23,23 @@ impl Docker {
         let quota = some(host.cpu_quota).map(|quota| quota as f64 / some(host.cpu_period).unwrap_or(PERIOD) as f64);
         Ok(ResourceLimits {
             cpus: some(host.nano_cpus).map(|nano| nano as f64 / 1e9).or(quota),
-            memory: some(host.memory).map(i64::unsigned_abs),
+            memory: some(host.memory)
+                .filter(|bytes| *bytes < NO_LIMIT)
+                .map(i64::unsigned_abs),
         })
     }
 
     /// Processor time is limited by quota: engines do not take a limit in cores back to none.
     pub(super) async fn container_limit(&self, container: &str, limits: &ResourceLimits) -> anyhow::Result<()> {
-        let memory = limits.memory.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        let memory = limits
+            .memory
+            .map_or(NO_LIMIT, |bytes| i64::try_from(bytes).unwrap_or(NO_LIMIT));
         let body = ContainerUpdateBody {
             cpu_period: Some(PERIOD),
             cpu_quota: Some(limits.cpus.map_or(-1, |cpus| (cpus * PERIOD as f64).round() as i64)),
-            // Swap has to go along with memory, or the engine refuses to lower it below what swap was derived from.
-            memory: memory.or(Some(0)),
-            memory_swap: memory.map(|bytes| bytes.saturating_mul(2)).or(Some(-1)),
+            memory: Some(memory),
+            // As the engine derives it for a new container. Without it, memory could not be raised above it again.
+            memory_swap: Some(memory.saturating_mul(2).min(NO_LIMIT)),
             ..ContainerUpdateBody::default()
         };
         let updated = self.client.update_container(container, body).await;

@@ -32,7 +32,7 @@ use super::{
     Build, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment, Progress, Project,
     PublishedPort, ResourceLimits, TakenSubnet, Usage,
 };
-use crate::compose::model::{ComposeFile, Network};
+use crate::compose::model::{ComposeFile, Network, Volume};
 
 /// A Docker engine that has answered.
 #[derive(Debug, Clone)]
@@ -72,8 +72,8 @@ impl Engine for Docker {
         self.network_remove(name).await
     }
 
-    async fn create_volume(&self, project: &str, key: &str) -> anyhow::Result<()> {
-        self.volume_create(project, key).await
+    async fn create_volume(&self, project: &str, key: &str, volume: &Volume) -> anyhow::Result<()> {
+        self.volume_create(project, key, volume).await
     }
 
     async fn remove_volume(&self, name: &str) -> anyhow::Result<()> {

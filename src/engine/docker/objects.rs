@@ -9,7 +9,7 @@ use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, Remo
 use super::Docker;
 use super::failure::is_missing;
 use super::translate::version;
-use crate::compose::model::Network;
+use crate::compose::model::{Network, Volume};
 use crate::engine::{PublishedPort, TakenSubnet, labels};
 
 impl Docker {
@@ -18,6 +18,7 @@ impl Docker {
         let pool = |pool: &crate::compose::model::IpamPool| IpamConfig {
             subnet: Some(pool.subnet.clone()),
             ip_range: Some(pool.ip_range.clone()),
+            gateway: Some(pool.gateway.clone()),
             ..IpamConfig::default()
         };
         let request = NetworkCreateRequest {
@@ -48,10 +49,11 @@ impl Docker {
         }
     }
 
-    pub(super) async fn volume_create(&self, project: &str, key: &str) -> anyhow::Result<()> {
+    pub(super) async fn volume_create(&self, project: &str, key: &str, volume: &Volume) -> anyhow::Result<()> {
         let name = labels::object_name(project, key);
         let request = VolumeCreateRequest {
             name: Some(name.clone()),
+            driver_opts: Some(volume.driver_opts.clone().into_iter().collect()),
             labels: Some(object_labels(project, [(labels::VOLUME, key.to_owned())])),
             ..VolumeCreateRequest::default()
         };

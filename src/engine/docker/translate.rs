@@ -9,8 +9,8 @@ use bollard::models::{
 };
 
 use crate::compose::model::{ComposeFile, Healthcheck, Service};
-use crate::engine::{labels, size};
-use crate::settings::duration;
+use crate::engine::labels;
+use crate::settings::{duration, size};
 
 /// The body that creates container `number` of a service from the image with this id.
 pub(super) fn container(

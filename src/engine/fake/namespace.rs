@@ -31,6 +31,11 @@ impl Namespace {
             ["unshape"] => {
                 self.put.remove("qdisc");
             }
+            ["capabilities"] => {
+                for what in ["iptables", "statistic", "htb", "u32", "netem"] {
+                    stdout += &format!("{what} yes\n");
+                }
+            }
             ["show"] => stdout = self.put.iter().map(|put| format!("{put}\n")).collect(),
             ["try", _, ref links @ ..] => {
                 // Which rules there are is not looked at: one that has any is cut off.

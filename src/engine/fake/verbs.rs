@@ -11,7 +11,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use super::follow::Follower;
 use super::namespace::Namespace;
 use super::{FakeEngine, Held, owned};
-use crate::compose::model::{ComposeFile, Network};
+use crate::compose::model::{ComposeFile, Network, Volume};
 use crate::engine::{
     Build, Container, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment,
     Progress, Project, ProjectNetwork, PublishedPort, ResourceLimits, TakenSubnet, Usage, labels,
@@ -82,7 +82,7 @@ impl Engine for FakeEngine {
         Ok(())
     }
 
-    async fn create_volume(&self, project: &str, key: &str) -> anyhow::Result<()> {
+    async fn create_volume(&self, project: &str, key: &str, _: &Volume) -> anyhow::Result<()> {
         let name = labels::object_name(project, key);
         let mut state = self.change(&format!("create_volume {name}"))?;
         state
@@ -221,7 +221,7 @@ impl Engine for FakeEngine {
             return Ok(said.clone());
         }
         match &helper.network_of {
-            None => Ok(Some(HelperOutput::default())),
+            None => Ok(Some(Namespace::default().run(&helper.args))),
             Some(name) => {
                 let up = state.containers.get_mut(name).filter(|held| held.container.is_up());
                 Ok(up.map(|held| held.namespace.run(&helper.args)))

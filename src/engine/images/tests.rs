@@ -91,6 +91,7 @@ async fn the_list_shows_origin_and_presence_and_what_images_start_from() {
             (ZOOKEEPER_IMAGE, Origin::Recipe, Presence::Missing),
             (KAFKA_IMAGE, Origin::Recipe, Presence::Outdated),
             ("example/producer:1", Origin::Pull, Presence::Missing),
+            (NETHELPER_IMAGE, Origin::Recipe, Presence::Missing),
             (BASE_IMAGE, Origin::Recipe, Presence::Present),
         ]
     );

@@ -8,8 +8,8 @@ use ipnet::Ipv4Net;
 
 use super::{Facts, Findings, Problem};
 use crate::compose::model::ComposeFile;
-use crate::engine::size::{self, GIB, show};
 use crate::engine::{PublishedPort, TakenSubnet};
+use crate::settings::size::{self, GIB, show};
 
 /// Part of the containers' memory limits that a lab really uses under load.
 const USED_PART: u64 = 2;
@@ -166,8 +166,8 @@ fn disk(facts: &Facts, found: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::size::MIB;
     use crate::engine::{Container, EngineInfo, Project, samples};
+    use crate::settings::size::MIB;
 
     fn facts() -> Facts {
         Facts {

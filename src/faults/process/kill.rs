@@ -1,19 +1,14 @@
 //! Kill: sudden death, as by the kernel's OOM killer.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, gone};
+use super::{back, gone, registration_expires, start};
 use crate::faults::{Fault, Field, Injection, Means, Proof};
 use crate::timeline::view::View;
 use crate::topology::Expectation;
-
-/// ZooKeeper expires sessions once per tick, and needs one to tell the quorum.
-const EXPIRY: Duration = Duration::from_secs(4);
 
 /// SIGKILL: a broker's leaders move only when its ZooKeeper session has expired.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,20 +32,12 @@ impl Fault for Kill {
         Ok(())
     }
 
-    /// A broker that starts while its former self is still registered in ZooKeeper gives up (`NodeExists`), and khd's
-    /// containers are not restarted by anybody else.
     fn undo_not_before(&self, injection: &Injection, expected: &Expectation) -> Option<Timestamp> {
-        let mut targets = injection.targets.iter();
-        let registered = targets.any(|target| expected.broker_id(&target.service).is_some());
-        let expiry = Duration::from_millis(expected.session_timeout_ms) + EXPIRY;
-        registered.then(|| injection.since.saturating_add(expiry).unwrap_or(injection.since))
+        registration_expires(injection, expected)
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        for target in &injection.targets {
-            means.engine.start(&target.container).await?;
-        }
-        Ok(())
+        start(means, injection).await
     }
 
     async fn effect(&self, means: &Means, injection: &Injection, view: &View) -> Proof {
@@ -64,6 +51,8 @@ impl Fault for Kill {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::faults::{How, Target};
     use crate::settings::Settings;

@@ -1,12 +1,48 @@
 //! Faults of processes: they end, they freeze, they get less than they need.
 
+pub mod disk_full;
 pub mod kill;
+pub mod limits;
+pub mod pause;
+pub mod restart;
 pub mod stop;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::faults::{Injection, Means, Proof, Target};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::Expectation;
+
+/// ZooKeeper expires sessions once per tick, and needs one to tell the quorum.
+const EXPIRY: Duration = Duration::from_secs(4);
+
+/// The targets that the engine still has: what is gone needs no healing.
+async fn there<'a>(means: &Means, injection: &'a Injection) -> anyhow::Result<Vec<&'a Target>> {
+    let project = means.engine.project(&means.topology.project).await?;
+    let there = |target: &&Target| project.containers.iter().any(|found| found.name == target.container);
+    Ok(injection.targets.iter().filter(there).collect())
+}
+
+/// Starts the targets that the engine still has.
+async fn start(means: &Means, injection: &Injection) -> anyhow::Result<()> {
+    for target in there(means, injection).await? {
+        means.engine.start(&target.container).await?;
+    }
+    Ok(())
+}
+
+/// The moment from which brokers that died when the fault was injected can be started again: one that starts while its
+/// former self is still registered in ZooKeeper gives up (`NodeExists`), and khd's containers are not restarted by anybody
+/// else.
+fn registration_expires(injection: &Injection, expected: &Expectation) -> Option<Timestamp> {
+    let mut targets = injection.targets.iter();
+    let registered = targets.any(|target| expected.broker_id(&target.service).is_some());
+    let expiry = Duration::from_millis(expected.session_timeout_ms) + EXPIRY;
+    registered.then(|| injection.since.saturating_add(expiry).unwrap_or(injection.since))
+}
 
 /// Proves that the targets' processes are gone: the engine says so, and nobody answers a server's port.
 fn gone(injection: &Injection, expected: &Expectation, view: &View) -> Proof {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, gone};
+use super::{back, gone, start};
 use crate::faults::{Fault, Field, Injection, Means, Proof};
 use crate::settings::duration;
 use crate::timeline::view::View;
@@ -39,10 +39,7 @@ impl Fault for Stop {
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        for target in &injection.targets {
-            means.engine.start(&target.container).await?;
-        }
-        Ok(())
+        start(means, injection).await
     }
 
     async fn effect(&self, means: &Means, injection: &Injection, view: &View) -> Proof {

@@ -14,7 +14,7 @@ use crate::verdicts::{Check, Finding, Measure, Status, moments};
 use crate::workload::spans::{Activity, Window};
 
 /// A shorter time shows nothing.
-const LEAST_MS: i64 = 2_000;
+const LEAST_MS: u64 = 1_000;
 
 /// Producers were acknowledged and members delivered under each fault: the least of them counts.
 pub struct Progress;
@@ -121,14 +121,13 @@ fn windows(check: &dyn Check, evidence: &Evidence) -> Vec<(String, Window)> {
         })
     };
     let faults = evidence.faults.iter().filter(|fault| !lonely(fault));
-    let windows = faults.filter_map(|fault| {
+    // In less nobody could tell a workload that goes on from one that hangs.
+    let long = |fault: &&FaultTimes| evidence.effective_for_ms(fault).is_some_and(|time| time >= LEAST_MS);
+    let windows = faults.filter(long).filter_map(|fault| {
         let words = format!("during {}", fault.words());
         Some((words, evidence.effective_window(fault)?))
     });
-    // In less nobody could tell a workload that goes on from one that hangs.
-    windows
-        .filter(|(_, window)| window.to - window.from >= LEAST_MS)
-        .collect()
+    windows.collect()
 }
 
 /// Whether no client of that service is left.

@@ -8,6 +8,8 @@ mod poll;
 mod tally;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -45,6 +47,9 @@ pub struct Options {
     pub ledger: Option<PathBuf>,
     /// librdkafka properties put over khd's. They are never logged.
     pub properties: Properties,
+    /// While it is set, nothing is polled, as if processing hung; heartbeats to the group and signs of life in the ledger
+    /// go on.
+    pub stalled: Arc<AtomicBool>,
 }
 
 impl Options {
@@ -65,6 +70,7 @@ impl Options {
             log_every: 500,
             ledger: None,
             properties: Properties::new(),
+            stalled: Arc::default(),
         }
     }
 
@@ -122,6 +128,8 @@ pub async fn run(options: Options, cancel: CancellationToken) -> anyhow::Result<
         create: None,
     };
     let mut plain = client::config(&options.brokers, &id);
+    // librdkafka refuses a `max.poll.interval.ms` below it, whoever polls.
+    plain.set("session.timeout.ms", options.session_timeout.as_millis().to_string());
     client::overlay(&mut plain, &options.properties);
     if topics::ready(&plain, &wanted, &cancel).await?.is_none() {
         return Ok(Totals {

@@ -1,4 +1,7 @@
 //! The polling loop.
+//!
+//! It stalls between two batches: after `max.poll.interval.ms` librdkafka leaves the group by itself and throws away
+//! what it had fetched, so that the first poll after a stall gives the loss of the assignment, and no message of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,7 +96,12 @@ fn poll(
     let mut latency_written = start;
     let ahead = options.commit == Commit::BeforeProcessing;
     while options.count.is_none_or(|count| delivered < count) && !cancel.is_cancelled() {
-        let batch = fetch(consumer, context, if ahead { AHEAD } else { 1 })?;
+        let batch = if options.stalled.load(Ordering::Relaxed) {
+            std::thread::sleep(POLL);
+            Vec::new()
+        } else {
+            fetch(consumer, context, if ahead { AHEAD } else { 1 })?
+        };
         if ahead && !batch.is_empty() {
             context.commit_ahead(consumer, &batch);
         }

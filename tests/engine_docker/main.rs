@@ -8,6 +8,8 @@
     reason = "a test that meets what it does not expect shall fail there and then"
 )]
 
+mod faults;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -128,6 +130,7 @@ fn file(project: &str, subnet: u8) -> ComposeFile {
     let pool = IpamPool {
         subnet: format!("172.29.1.{subnet}/28"),
         ip_range: format!("172.29.1.{}/29", subnet + 8),
+        gateway: format!("172.29.1.{}", subnet + 1),
     };
     ComposeFile {
         name: project.into(),
@@ -140,7 +143,7 @@ fn file(project: &str, subnet: u8) -> ComposeFile {
             },
         )]
         .into(),
-        volumes: [("data".to_owned(), Volume {})].into(),
+        volumes: [("data".to_owned(), Volume::default())].into(),
         configs: IndexMap::from([(
             "config".to_owned(),
             Config {
@@ -268,7 +271,10 @@ async fn a_half_made_lab_is_completed_and_a_half_made_lab_is_removed() {
         .create_network(project, "net", &lab.file.networks["net"])
         .await
         .unwrap();
-    lab.docker.create_volume(project, "data").await.unwrap();
+    lab.docker
+        .create_volume(project, "data", &Volume::default())
+        .await
+        .unwrap();
     lab.docker.create_container(&lab.file, "server", 1).await.unwrap();
     assert!(lab.up().await);
     assert!(
@@ -279,7 +285,10 @@ async fn a_half_made_lab_is_completed_and_a_half_made_lab_is_removed() {
             .all(|container| container.state == "running")
     );
     lab.down(false).await;
-    lab.docker.create_volume(project, "data").await.unwrap();
+    lab.docker
+        .create_volume(project, "data", &Volume::default())
+        .await
+        .unwrap();
     lab.docker
         .create_network(project, "net", &lab.file.networks["net"])
         .await
@@ -314,28 +323,23 @@ async fn killed_paused_and_stopped_containers_run_again_and_paused_ones_can_be_r
         .unpause(&server)
         .await
         .expect("one that is not paused is fine");
-    pause(&server);
+    lab.docker.pause(&server).await.unwrap();
+    lab.docker
+        .pause(&server)
+        .await
+        .expect("one that is paused already is fine");
     assert_eq!(lab.container("server", 1).await.state, "paused");
     assert!(lab.up().await);
     assert_eq!(lab.container("server", 1).await.state, "running");
-    pause(&server);
+    lab.docker.pause(&server).await.unwrap();
     assert_eq!(lab.down(true).await, 2 + 1, "stopped with grace although it was paused");
     lab.up().await;
-    pause(&server);
+    lab.docker.pause(&server).await.unwrap();
     assert_eq!(lab.down(false).await, 2 + 1 + 1);
     lab.docker
         .remove_container(&server)
         .await
         .expect("one that is gone already is fine");
-}
-
-/// The engine trait has no pause: it is a fault, and faults are made elsewhere.
-fn pause(container: &str) {
-    let paused = std::process::Command::new("docker")
-        .args(["pause", container])
-        .output()
-        .unwrap();
-    assert!(paused.status.success(), "{paused:?}");
 }
 
 /// Texts of the files of a project's volume `data`.
@@ -359,7 +363,10 @@ async fn a_volume_is_read_whether_its_container_runs_has_ended_or_never_ran() {
     assert!(missing.to_string().contains("no such volume"), "{missing}");
     assert_eq!(lab.project().await, Project::default(), "reading makes nothing");
 
-    lab.docker.create_volume(&project, "data").await.unwrap();
+    lab.docker
+        .create_volume(&project, "data", &Volume::default())
+        .await
+        .unwrap();
     assert!(copied(&lab.docker, &project, IMAGE).await.unwrap().is_empty());
     let script = "mkdir -p /data/sub; echo one > /data/a; echo two > /data/sub/b; echo done";
     assert_eq!(lab.output("server", script).await, "done");

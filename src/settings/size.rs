@@ -3,12 +3,15 @@
 use anyhow::{Context as _, bail};
 
 /// One MiB in bytes.
-pub(super) const MIB: u64 = 1 << 20;
+pub const MIB: u64 = 1 << 20;
 /// One GiB in bytes.
-pub(super) const GIB: u64 = 1 << 30;
+pub const GIB: u64 = 1 << 30;
 
 /// A size as Compose writes it, such as `512m`, in bytes.
-pub(super) fn bytes(text: &str) -> anyhow::Result<u64> {
+///
+/// # Errors
+/// When it is no size, or one that no machine has.
+pub fn bytes(text: &str) -> anyhow::Result<u64> {
     let wrong = || format!("`{text}` is not a size (write it like 512m or 1g)");
     let lower = text.trim().to_ascii_lowercase();
     let unit_at = lower.find(|c: char| !c.is_ascii_digit()).unwrap_or(lower.len());
@@ -26,7 +29,7 @@ pub(super) fn bytes(text: &str) -> anyhow::Result<u64> {
 }
 
 /// A size for people: `1.5 GiB`, `360 MiB`.
-pub(super) fn show(bytes: u64) -> String {
+pub fn show(bytes: u64) -> String {
     if bytes >= GIB {
         format!("{:.1} GiB", bytes as f64 / GIB as f64)
     } else {

@@ -1,0 +1,3 @@
+//! Faults of producers and consumers that no signal to any process would show.
+
+pub mod stall;

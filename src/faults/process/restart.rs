@@ -1,0 +1,57 @@
+//! Restart: an orderly end and a new start at once, as in a rolling upgrade.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{back, gone, start};
+use crate::faults::{Fault, Field, Injection, Means, Proof};
+use crate::settings::duration;
+use crate::timeline::view::View;
+
+/// SIGTERM, and a start as soon as it has ended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Restart {
+    /// Time between SIGTERM and SIGKILL; by default the container's own.
+    #[serde(with = "duration::option")]
+    #[schemars(with = "Option<String>")]
+    pub grace: Option<Duration>,
+}
+
+#[async_trait]
+impl Fault for Restart {
+    fn field(&self) -> Field {
+        Field::Process
+    }
+
+    fn meaning(&self) -> &'static str {
+        "end it in order (SIGTERM) and start it again at once"
+    }
+
+    fn stays(&self) -> bool {
+        false
+    }
+
+    async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
+        for target in &injection.targets {
+            means.engine.stop(&target.container, self.grace).await?;
+        }
+        Ok(())
+    }
+
+    /// The start is what undoes the stop, so that it happens too when khd dies in between.
+    async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
+        start(means, injection).await
+    }
+
+    async fn effect(&self, means: &Means, injection: &Injection, view: &View) -> Proof {
+        gone(injection, &means.expected, view)
+    }
+
+    async fn healed(&self, means: &Means, injection: &Injection, view: &View) -> Proof {
+        back(means, injection, view)
+    }
+}
