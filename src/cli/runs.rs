@@ -57,7 +57,7 @@ fn row(run: &Recorded, now: Timestamp, zone: &TimeZone) -> Vec<String> {
         None => run.verdict.word().to_owned(),
     };
     let what = run.command.as_deref().map_or_else(String::new, |command| {
-        what(run.fault.as_deref(), run.target.as_deref(), command)
+        what(run.drill.as_deref(), command)
     });
     vec![run.run.clone(), what, when, gap, verdict]
 }

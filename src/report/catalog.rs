@@ -28,10 +28,10 @@ pub struct Recorded {
     pub path: PathBuf,
     /// The command that recorded it, as typed.
     pub command: Option<String>,
-    /// The fault, if it is known that there was one.
-    pub fault: Option<String>,
-    /// The service that the fault hit.
-    pub target: Option<String>,
+    /// The drill's name, if it is known that it was one.
+    pub drill: Option<String>,
+    /// Its faults, as far as it was judged.
+    pub faults: Vec<GivenFault>,
     /// When it began.
     pub started: Option<Timestamp>,
     /// Milliseconds from its begin to its last event.
@@ -107,10 +107,23 @@ struct Last {
 /// What is read of the verdicts that were given.
 #[derive(Deserialize)]
 struct Given {
+    drill: Option<String>,
+    #[serde(default)]
+    faults: Vec<GivenFault>,
+    /// Of the first version, which knew one fault.
     target: Option<String>,
     fault: Option<String>,
     status: Status,
     verdicts: Vec<Verdict>,
+}
+
+/// A fault of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GivenFault {
+    /// Its kind.
+    pub fault: String,
+    /// What it hit.
+    pub targets: Vec<String>,
 }
 
 /// Every folder among the runs, those that began last first; what is no run comes last.
@@ -139,8 +152,8 @@ fn look(path: PathBuf) -> Recorded {
     let mut found = Recorded {
         run: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         command: None,
-        fault: None,
-        target: None,
+        drill: None,
+        faults: Vec::new(),
         started: None,
         duration_ms: None,
         verdict: Standing::NotARun,
@@ -180,7 +193,12 @@ fn look(path: PathBuf) -> Recorded {
             found.verdict = Standing::Judged(given.status);
             found.why = None;
             found.longest_gap_ms = longest_gap(&given.verdicts);
-            (found.fault, found.target) = (given.fault, given.target);
+            (found.drill, found.faults) = (given.drill, given.faults);
+            if let (Some(fault), Some(target)) = (given.fault, given.target) {
+                found.drill = Some(format!("{fault}-{target}"));
+                let targets = vec![target];
+                found.faults = vec![GivenFault { fault, targets }];
+            }
         }
         Ok(None) => {}
         // The run itself may be fine, and can be judged again.
@@ -316,9 +334,24 @@ mod tests {
         std::fs::write(run.join("verdicts.json"), given.to_string()).unwrap();
         let found = look(run.clone());
         assert_eq!(found.verdict, Standing::Judged(Status::Failed));
+        let of_one = GivenFault {
+            fault: "stop".into(),
+            targets: vec!["kafka2".into()],
+        };
         assert_eq!(
-            (found.longest_gap_ms, found.target.as_deref()),
-            (Some(900), Some("kafka2"))
+            (found.longest_gap_ms, &found.faults[..]),
+            (Some(900), &[of_one.clone()][..])
+        );
+        assert_eq!(found.drill.as_deref(), Some("stop-kafka2"));
+        let given = json!({
+            "schema": 2, "drill": "stop-broker", "faults": [{"fault": "stop", "targets": ["kafka2"], "injected_ms": 5}],
+            "status": "passed", "verdicts": [],
+        });
+        std::fs::write(run.join("verdicts.json"), given.to_string()).unwrap();
+        let found = look(run.clone());
+        assert_eq!(
+            (found.drill.as_deref(), &found.faults[..]),
+            (Some("stop-broker"), &[of_one][..])
         );
         std::fs::write(run.join("verdicts.json"), "{").unwrap();
         let found = look(run);

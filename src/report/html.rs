@@ -16,7 +16,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::report::lanes::{Lanes, Partition, Pause};
-use crate::report::{Explained, Report};
+use crate::report::{Explained, Report, grouped};
 use crate::verdicts::Status;
 
 const PAGE: &str = include_str!("html/page.html");
@@ -55,6 +55,11 @@ pub fn render(report: &Report, lanes: &Lanes) -> anyhow::Result<String> {
         sentence => report.sentence.as_str(),
         tally => words::tally(&report.verdicts),
         facts => Value::from(Serde(words::facts(report, lanes))),
+        faults => report.faults.iter().map(|fault| context! {
+            words => fault.words(),
+            times => fault.times(),
+            proof => fault.proof.as_deref().unwrap_or("never proven"),
+        }).collect::<Vec<_>>(),
         verdicts => Value::from(Serde(&verdicts)),
         pauses => lanes.pauses.as_ref().map(|pauses| context! {
             from => words::moment(pauses.from_ms),
@@ -182,7 +187,7 @@ impl Longest {
             .iter()
             .reduce(|longest, next| if next.1 > longest.1 { next } else { longest });
         Self {
-            length: longest.map_or_else(|| "≤ 250 ms".into(), |pause| format!("{} ms", words::grouped(pause.1))),
+            length: longest.map_or_else(|| "≤ 250 ms".into(), |pause| format!("{} ms", grouped(pause.1))),
             at: longest.map_or_else(String::new, |pause| words::moment(pause.0)),
         }
     }

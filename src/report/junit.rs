@@ -59,11 +59,13 @@ fn suite(report: &Report, classname: &str) -> TestSuite {
         ("run", Some(&report.run)),
         ("khd", Some(&report.khd)),
         ("command", Some(&report.command)),
-        ("fault", report.fault.as_ref()),
-        ("target", report.target.as_ref()),
+        ("drill", report.drill.as_ref()),
     ];
     for (name, value) in properties {
         suite.add_properties(value.map(|value| Property::new(name, clean(value))));
+    }
+    for fault in &report.faults {
+        suite.add_property(Property::new("fault", clean(&fault.words())));
     }
     for verdict in &report.verdicts {
         suite.add_test_case(case(classname, verdict));
@@ -176,7 +178,8 @@ mod tests {
         for status in [Status::Passed, Status::Failed, Status::Unknown, Status::Skipped] {
             report.verdicts = vec![verdict(nasty, status, nasty)];
             report.command = nasty.into();
-            report.target = Some(nasty.into());
+            report.drill = Some(nasty.into());
+            report.faults[0].targets = vec![nasty.into()];
             let text = render(&report).unwrap();
             let document = Document::parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
             let out = document.descendants().find(|node| node.has_tag_name("system-out"));

@@ -26,6 +26,12 @@ pub fn render(report: &Report) -> String {
             escape(summary)
         );
     };
+    if !report.faults.is_empty() {
+        text += "\n| fault | injected | proven | undone | healed |\n|---|---|---|---|---|\n";
+        for fault in &report.faults {
+            let _ = writeln!(text, "| {} | {} |", escape(&fault.words()), fault.times().join(" | "));
+        }
+    }
     if !report.verdicts.is_empty() {
         text += "\n| verdict | check | what was found |\n|---|---|---|\n";
         report.verdicts.iter().for_each(|verdict| row(&mut text, verdict));
@@ -95,9 +101,9 @@ mod tests {
         report.verdicts = vec![verdict("gap", Status::Failed, nasty)];
         let text = render(&report);
         let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
-        assert_eq!(rows.len(), 3, "{text}");
+        assert_eq!(rows.len(), 6, "{text}");
         assert_eq!(
-            rows[2],
+            rows[5],
             r"| ❌ failed | gap | a\|b \| c &lt;img src=x&gt; \`code\` \*bold\* &amp;amp;   🦀 |"
         );
         assert!(!text.contains("<img") && !text.contains('\u{0}'));
@@ -107,6 +113,7 @@ mod tests {
     fn a_run_that_was_not_judged_says_why_and_has_no_table() {
         let mut report = report();
         report.verdicts.clear();
+        report.faults.clear();
         report.sentence = "the lab is not healthy".into();
         let text = render(&report);
         assert!(text.contains("the lab is not healthy") && !text.contains('|'), "{text}");

@@ -24,11 +24,11 @@ pub use latency::Latencies;
 
 use crate::state::RunFolder;
 use crate::timeline::event::Kind;
-use crate::verdicts::evidence::Evidence;
+use crate::verdicts::evidence::{Evidence, FaultTimes};
 use crate::verdicts::{Status, Verdict, check, judge, overall};
 
 /// Version of the report's JSON: grows when a field changes its meaning or goes, not when one is added.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// How a report is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -77,10 +77,10 @@ pub struct Report {
     pub duration_ms: u64,
     /// How it ended: `done`, `interrupted`, or an error. `None` when khd was killed, or is still at it.
     pub outcome: Option<String>,
-    /// The service that the fault hit, if there was one.
-    pub target: Option<String>,
-    /// The fault, if there was one.
-    pub fault: Option<String>,
+    /// The drill's name, where the run was one.
+    pub drill: Option<String>,
+    /// Its faults, in the order in which they were injected.
+    pub faults: Vec<FaultTold>,
     /// The worst of the verdicts.
     pub status: Status,
     /// The outcome in one sentence, for people who do not know Kafka.
@@ -89,6 +89,72 @@ pub struct Report {
     pub verdicts: Vec<Explained>,
     /// How long acknowledgements and deliveries took, where the ledgers tell.
     pub latency: Option<Latencies>,
+}
+
+/// A fault, and when it was in place; times are milliseconds since the run's start.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct FaultTold {
+    /// Its kind, such as `stop`.
+    pub fault: String,
+    /// What it hit.
+    pub targets: Vec<String>,
+    /// Whom the user asked for, where that was a role.
+    pub asked: Vec<String>,
+    /// Its options, by name.
+    pub options: Map<String, Value>,
+    /// When it was injected.
+    pub injected_ms: u64,
+    /// When it was proven, if it was.
+    pub effective_ms: Option<u64>,
+    /// When it was undone, unless it was left in place.
+    pub undone_ms: Option<u64>,
+    /// When it was proven to be healed, if it was.
+    pub healed_ms: Option<u64>,
+    /// What proved that it took effect.
+    pub proof: Option<String>,
+}
+
+impl FaultTold {
+    fn of(fault: &FaultTimes, evidence: &Evidence) -> Self {
+        let at = |place: usize| evidence.events[place].elapsed_ms;
+        Self {
+            fault: fault.fault.clone(),
+            targets: fault.targets.clone(),
+            asked: fault.asked.clone(),
+            options: fault.options.clone(),
+            injected_ms: at(fault.injected),
+            effective_ms: fault.effective.as_ref().map(|(place, _)| at(*place)),
+            undone_ms: fault.undone.map(at),
+            healed_ms: fault.healed.as_ref().map(|(place, _)| at(*place)),
+            proof: fault.effective.as_ref().map(|(_, proof)| proof.clone()),
+        }
+    }
+
+    /// It in words: `kill of kafka2 (asked for: leader:test-1/0)`, `loss of kafka1, percent 10`.
+    pub fn words(&self) -> String {
+        let mut words = format!("{} of {}", self.fault, self.targets.join(", "));
+        for (option, value) in &self.options {
+            words += &match value {
+                Value::String(text) => format!(", {option} {text}"),
+                value => format!(", {option} {value}"),
+            };
+        }
+        if !self.asked.is_empty() {
+            words += &format!(" (asked for: {})", self.asked.join(", "));
+        }
+        words
+    }
+
+    /// When it was injected, proven, undone and healed, in seconds of the run; a dash where it never was.
+    pub fn times(&self) -> [String; 4] {
+        let times = [
+            Some(self.injected_ms),
+            self.effective_ms,
+            self.undone_ms,
+            self.healed_ms,
+        ];
+        times.map(|ms| ms.map_or_else(|| "–".to_owned(), |ms| format!("{:.1} s", ms as f64 / 1000.0)))
+    }
 }
 
 /// A verdict with what its check's registration says of the check.
@@ -156,7 +222,11 @@ impl Report {
             Kind::RunEnded { outcome } => Some(outcome.clone()),
             _ => None,
         };
-        let fault = evidence.faults.first();
+        let drill = evidence.events.iter().find_map(|event| match &event.kind {
+            Kind::StepsPlanned { drill, .. } => Some(drill.clone()),
+            _ => None,
+        });
+        let faults = evidence.faults.iter().map(|fault| FaultTold::of(fault, evidence));
         Self {
             schema: SCHEMA,
             run,
@@ -165,8 +235,8 @@ impl Report {
             started: first.wall,
             duration_ms: last.elapsed_ms,
             outcome,
-            target: fault.map(|fault| fault.targets.join(", ")),
-            fault: fault.map(|fault| fault.fault.clone()),
+            drill,
+            faults: faults.collect(),
             status,
             sentence,
             verdicts,
@@ -175,14 +245,14 @@ impl Report {
     }
 
     fn what(&self) -> String {
-        what(self.fault.as_deref(), self.target.as_deref(), &self.command)
+        what(self.drill.as_deref(), &self.command)
     }
 }
 
-/// What a run was about, in few words: `stop kafka2` where there was a fault, otherwise its command without options.
-pub fn what(fault: Option<&str>, target: Option<&str>, command: &str) -> String {
-    if let (Some(fault), Some(target)) = (fault, target) {
-        return format!("{fault} {target}");
+/// What a run was about, in few words: its drill, such as `stop-kafka2`, otherwise its command without options.
+pub fn what(drill: Option<&str>, command: &str) -> String {
+    if let Some(drill) = drill {
+        return drill.to_owned();
     }
     let words = command.split_whitespace().skip(1);
     let words: Vec<&str> = words.take_while(|word| !word.starts_with('-')).collect();
@@ -238,19 +308,55 @@ impl Judgement {
     }
 }
 
+/// A number with a comma after each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_called_by_its_fault_or_else_by_its_command_without_options() {
-        for (fault, command, called) in [
-            (Some("stop"), "khd fail kafka2 --how stop", "stop kafka2"),
+    fn a_run_is_called_by_its_drill_or_else_by_its_command_without_options() {
+        for (drill, command, called) in [
+            (Some("stop-kafka2"), "khd fail kafka2 --how stop", "stop-kafka2"),
             (None, "khd fail kafka2 --how kill", "fail kafka2"),
             (None, "khd verify --json", "verify"),
             (None, "khd --project second verify", "khd --project second verify"),
         ] {
-            assert_eq!(what(fault, Some("kafka2"), command), called);
+            assert_eq!(what(drill, command), called);
         }
+    }
+
+    #[test]
+    fn large_numbers_have_a_comma_after_each_three_digits() {
+        assert_eq!(
+            [0, 999, 1_000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+    }
+
+    #[test]
+    fn a_fault_is_told_with_its_options_and_whom_the_user_asked_for() {
+        let mut fault = testing::report().faults.remove(0);
+        assert_eq!(fault.words(), "stop of kafka2");
+        fault.options.insert("grace".into(), "30s".into());
+        fault.options.insert("percent".into(), 10.into());
+        fault.asked.push("controller".into());
+        assert_eq!(
+            fault.words(),
+            "stop of kafka2, grace 30s, percent 10 (asked for: controller)"
+        );
+        fault.healed_ms = None;
+        assert_eq!(fault.times(), ["1.0 s", "1.5 s", "23.4 s", "–"]);
     }
 }

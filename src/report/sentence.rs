@@ -1,7 +1,11 @@
 //! The outcome in one sentence, for people who do not know Kafka.
 
-use crate::verdicts::evidence::Evidence;
+use crate::report::grouped;
+use crate::verdicts::evidence::{Evidence, FaultTimes};
 use crate::verdicts::{Status, Verdict};
+
+/// So many of several faults are named.
+const NAMED: usize = 3;
 
 /// Says what was done and what came of it.
 pub fn of(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String {
@@ -9,10 +13,11 @@ pub fn of(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String {
     let worst: Vec<&Verdict> = verdicts.iter().filter(|verdict| verdict.status == status).collect();
     match status {
         Status::Passed => {
-            let whole = match evidence.faults.last() {
-                Some(fault) if fault.undone.is_none() => "the rest of the cluster goes on without it",
-                Some(_) => "the cluster is whole again",
-                None => "it is whole",
+            let left = evidence.faults.iter().any(|fault| fault.undone.is_none());
+            let whole = match evidence.faults.is_empty() {
+                true => "it is whole",
+                false if left => "the rest of the cluster goes on",
+                false => "the cluster is whole again",
             };
             format!("{did}:{}{} and {whole}.", kept(verdicts), paused(verdicts))
         }
@@ -36,28 +41,58 @@ pub fn of(evidence: &Evidence, verdicts: &[Verdict], status: Status) -> String {
 
 /// What was done to whom, for how long.
 fn did(evidence: &Evidence) -> String {
-    let (Some(fault), Some(last)) = (evidence.faults.first(), evidence.faults.last()) else {
+    let Some(fault) = evidence.faults.first() else {
         return "The cluster was looked at as it stands".into();
     };
     if evidence.faults.len() > 1 {
-        let until = last.undone.unwrap_or(evidence.events.len() - 1);
-        let seconds = evidence.since(fault.injected, evidence.events[until].elapsed_ms) / 1000;
+        let ends = evidence.faults.iter().map(|fault| fault.undone);
+        let until = ends.map(|undone| undone.unwrap_or(evidence.events.len() - 1)).max();
+        let until = evidence.events[until.unwrap_or_default()].elapsed_ms;
+        let mut named: Vec<String> = evidence.faults.iter().take(NAMED).map(FaultTimes::words).collect();
+        if evidence.faults.len() > NAMED {
+            named.push("…".into());
+        }
         return format!(
-            "{} faults hit the cluster within {seconds} seconds",
-            evidence.faults.len()
+            "{} faults in {} ({})",
+            evidence.faults.len(),
+            lasted(evidence.since(fault.injected, until)),
+            named.join(", ")
         );
     }
-    let target = fault.targets.join(", ");
-    let verb = match fault.fault.as_str() {
-        "stop" => "stopped".to_owned(),
-        "kill" => "killed".to_owned(),
-        other => format!("hit by {other}"),
+    let (who, was) = match &fault.targets[..] {
+        [one] => (one.clone(), "was"),
+        [first @ .., last] => (format!("{} and {last}", first.join(", ")), "were"),
+        [] => ("nobody".to_owned(), "was"),
     };
-    let until = fault.undone.unwrap_or(evidence.events.len() - 1);
-    let seconds = evidence.since(fault.injected, evidence.events[until].elapsed_ms) / 1000;
+    let verb = match fault.fault.as_str() {
+        "stop" => "stopped",
+        "kill" => "killed",
+        "pause" => "frozen",
+        "restart" => "restarted",
+        "block" | "partition" => "cut off from others",
+        "disconnect" => "taken off the network",
+        other => return format!("{who} {was} hit by {other}{}", time(evidence, fault)),
+    };
+    format!("{who} {was} {verb}{}", time(evidence, fault))
+}
+
+/// For how long a fault was in place, as the end of a sentence; nothing where it did not stay.
+fn time(evidence: &Evidence, fault: &FaultTimes) -> String {
     match fault.undone {
-        Some(_) => format!("{target} was {verb} for {seconds} seconds"),
-        None => format!("{target} was {verb} and is still down"),
+        Some(undone) => match evidence.since(fault.injected, evidence.events[undone].elapsed_ms) {
+            0..1000 => String::new(),
+            ms => format!(" for {}", lasted(ms)),
+        },
+        None => " and still is".into(),
+    }
+}
+
+/// A time in whole seconds, or minutes where there are several.
+fn lasted(ms: u64) -> String {
+    match ms / 1000 {
+        1 => "1 second".into(),
+        seconds @ 0..120 => format!("{seconds} seconds"),
+        seconds => format!("{} minutes", (seconds + 30) / 60),
     }
 }
 
@@ -67,8 +102,9 @@ fn kept(verdicts: &[Verdict]) -> String {
         return String::new();
     };
     match (number(lost_write, "acknowledged"), number(lost_write, "lost")) {
-        (Some(acknowledged), Some(0)) => format!(" none of {acknowledged} confirmed messages was lost,"),
+        (Some(acknowledged), Some(0)) => format!(" none of {} confirmed messages was lost,", grouped(acknowledged)),
         (Some(acknowledged), Some(lost)) => {
+            let (lost, acknowledged) = (grouped(lost), grouped(acknowledged));
             format!(" {lost} of {acknowledged} confirmed messages were lost, as was expected,")
         }
         _ => String::new(),
@@ -101,7 +137,7 @@ fn plain(verdict: &Verdict) -> String {
                 "nothing was lost, though that was expected".into()
             }
             (Some(0), _) => "messages that had been read are gone".into(),
-            (Some(lost), Some(all)) => format!("{lost} of {all} confirmed messages are gone"),
+            (Some(lost), Some(all)) => format!("{} of {} confirmed messages are gone", grouped(lost), grouped(all)),
             _ => "confirmed messages are gone".into(),
         },
         "duplicate" => format!("{count} messages are stored twice"),
@@ -113,6 +149,9 @@ fn plain(verdict: &Verdict) -> String {
         "poll-skip" => "readers left messages out".into(),
         "nonmonotonic-poll" => "readers went back without a reason".into(),
         "committed-past-processed" => "readers were taken to have read what they had not".into(),
+        "fault-healed" => "what was broken on purpose does not work again".into(),
+        "steps" => "the cluster did not do in time what was waited for".into(),
+        "progress" => "more was written or read meanwhile than should have been".into(),
         "leaders-moved" => "the other servers did not take over in time".into(),
         "gap" => "writing or reading stood still for too long".into(),
         "time-to-recover" => "it took too long until writing worked again".into(),
@@ -155,8 +194,38 @@ mod tests {
     }
 
     #[test]
+    fn several_faults_are_counted_and_the_first_are_named() {
+        let mut evidence = Drill::good().evidence();
+        let first = evidence.faults[0].clone();
+        evidence.faults.push(FaultTimes {
+            targets: vec!["kafka3".into(), "kafka1".into()],
+            ..first.clone()
+        });
+        assert_eq!(
+            did(&evidence),
+            "2 faults in 19 seconds (stop of kafka2, stop of kafka3, kafka1)"
+        );
+        evidence.faults.extend([first.clone(), first]);
+        assert!(did(&evidence).ends_with("stop of kafka2, …)"), "{}", did(&evidence));
+        evidence.faults.drain(..3);
+        evidence.faults[0].targets.push("kafka3".into());
+        assert_eq!(did(&evidence), "kafka2 and kafka3 were stopped for 19 seconds");
+    }
+
+    #[test]
+    fn a_loss_that_was_expected_is_said_to_have_been() {
+        let mut bound = crate::timeline::limits::Bound::at_least(1.0);
+        bound.asked = true;
+        let told = sentence(Drill::good().log_without(7).limit("lost-write", bound));
+        assert!(
+            told.contains(": 1 of 200 confirmed messages were lost, as was expected,"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn every_check_that_can_fail_has_words_of_its_own() {
-        let counted_only = ["fault-effective", "progress", "unseen", "redelivery"];
+        let counted_only = ["fault-effective", "unseen", "redelivery"];
         for check in checks::ALL
             .into_iter()
             .filter(|check| !counted_only.contains(&check.id()))

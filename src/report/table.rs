@@ -31,6 +31,13 @@ pub fn render(report: &Report, terminal: bool) -> String {
     if !report.verdicts.is_empty() {
         text += "\n";
     }
+    for fault in &report.faults {
+        let [injected, proven, undone, healed] = fault.times();
+        text += &format!(
+            "{}: injected {injected}, proven {proven}, undone {undone}, healed {healed}\n",
+            fault.words()
+        );
+    }
     for line in report.latency.iter().flat_map(Latencies::lines) {
         text += &(line + "\n");
     }

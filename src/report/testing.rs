@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, json};
 
-use crate::report::{Explained, Report, SCHEMA};
+use crate::report::{Explained, FaultTold, Report, SCHEMA};
 use crate::verdicts::Status;
 
 /// A verdict of a check.
@@ -32,8 +32,18 @@ pub fn report() -> Report {
         started: Timestamp::from_second(1_795_502_350).unwrap(),
         duration_ms: 27_400,
         outcome: Some("done".into()),
-        target: Some("kafka2".into()),
-        fault: Some("stop".into()),
+        drill: Some("stop-kafka2".into()),
+        faults: vec![FaultTold {
+            fault: "stop".into(),
+            targets: vec!["kafka2".into()],
+            asked: Vec::new(),
+            options: Map::new(),
+            injected_ms: 1_000,
+            effective_ms: Some(1_534),
+            undone_ms: Some(23_400),
+            healed_ms: Some(25_012),
+            proof: Some("it is gone".into()),
+        }],
         status: Status::Failed,
         sentence: "kafka2 was stopped for 22 seconds, and 3 of 100 confirmed messages are gone.".into(),
         verdicts: vec![

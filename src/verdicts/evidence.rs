@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::BufReader;
 
 use anyhow::Context as _;
+use serde_json::{Map, Value};
 
 use crate::state::RunFolder;
 use crate::timeline::conditions::Lacking;
@@ -33,6 +34,8 @@ pub struct Evidence {
     pub skip: BTreeMap<String, String>,
     /// The faults, in the order in which they were injected.
     pub faults: Vec<FaultTimes>,
+    /// The steps that began, in order.
+    pub steps: Vec<StepTimes>,
     /// What was known just before the first fault was injected; without a fault, at the end.
     pub before: View,
     /// What was known when the ledgers and the log were compared, or at the end.
@@ -54,6 +57,10 @@ pub struct FaultTimes {
     pub targets: Vec<String>,
     /// Those of them that were out of the cluster.
     pub out: BTreeSet<String>,
+    /// Its options, by name.
+    pub options: Map<String, Value>,
+    /// Whom the user asked for, where that was a role.
+    pub asked: Vec<String>,
     /// Where it was injected.
     pub injected: usize,
     /// Where it was proven, and the proof.
@@ -62,8 +69,6 @@ pub struct FaultTimes {
     pub undone: Option<usize>,
     /// Where it was proven to be healed, and the proof.
     pub healed: Option<(usize, String)>,
-    /// What was known just before it was undone, or at the end where it was left in place.
-    pub during: View,
 }
 
 impl FaultTimes {
@@ -76,6 +81,32 @@ impl FaultTimes {
     pub fn brokers<'a>(&'a self, expected: &'a Expectation) -> impl Iterator<Item = &'a str> {
         let out = self.out.iter().map(String::as_str);
         out.filter(|name| expected.broker_id(name).is_some())
+    }
+}
+
+/// When a step ran. Events are given by their place in [`Evidence::events`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepTimes {
+    /// Its number in the run.
+    pub step: u32,
+    /// What sort of step it is: `fail`, `until`, `recover` …
+    pub sort: String,
+    /// What it does, in words.
+    pub words: String,
+    /// Where it began.
+    pub began: usize,
+    /// Where it ended, if it did.
+    pub ended: Option<usize>,
+    /// What was lacking where it did not come true.
+    pub lacking: Lacking,
+}
+
+impl StepTimes {
+    /// Whether it waits for one of these conditions, by name.
+    pub fn waits_for(&self, conditions: &[&str]) -> bool {
+        let words = self.words.strip_prefix("wait until ");
+        let named = words.and_then(|words| words.split(',').next());
+        self.sort == "until" && named.is_some_and(|named| conditions.contains(&named))
     }
 }
 
@@ -124,23 +155,21 @@ impl Evidence {
         };
         let (expected, limits, skip) = (expectation.clone(), limits.clone(), skip.clone());
         let cut_at = events.iter().position(|event| matches!(event.kind, Kind::Cut));
-        let mut faults: Vec<FaultTimes> = Vec::new();
+        let (mut faults, mut steps): (Vec<FaultTimes>, Vec<StepTimes>) = (Vec::new(), Vec::new());
         let mut view = View::default();
         let (mut before, mut after) = (None, None);
         for (place, event) in events.iter().enumerate() {
             if matches!(event.kind, Kind::FaultInjected { .. }) {
                 before.get_or_insert_with(|| view.clone());
             }
-            take_fault(&mut faults, place, event, &view);
+            take_fault(&mut faults, place, event);
+            take_step(&mut steps, place, event);
             view.apply(event);
             if Some(place) == cut_at {
                 after = Some(view.clone());
             }
         }
         let after = after.unwrap_or(view);
-        for left in faults.iter_mut().filter(|fault| fault.undone.is_none()) {
-            left.during = after.clone();
-        }
         Ok(Self {
             cut: cut_at.map(|place| wall_ms(&events[place])),
             before: before.unwrap_or_else(|| after.clone()),
@@ -150,6 +179,7 @@ impl Evidence {
             limits,
             skip,
             faults,
+            steps,
             messages,
         })
     }
@@ -241,8 +271,8 @@ fn wall_ms(event: &Event) -> i64 {
     event.wall.as_millisecond()
 }
 
-/// Folds one event into the faults; `view` is what was known before it.
-fn take_fault(faults: &mut Vec<FaultTimes>, place: usize, event: &Event, view: &View) {
+/// Folds one event into the faults.
+fn take_fault(faults: &mut Vec<FaultTimes>, place: usize, event: &Event) {
     fn of<'a>(faults: &'a mut [FaultTimes], id: &u32) -> Option<&'a mut FaultTimes> {
         faults.iter_mut().rfind(|fault| fault.id == *id)
     }
@@ -252,17 +282,19 @@ fn take_fault(faults: &mut Vec<FaultTimes>, place: usize, event: &Event, view: &
             fault,
             targets,
             out,
-            ..
+            options,
+            asked,
         } => faults.push(FaultTimes {
             id: *id,
             fault: fault.clone(),
             targets: targets.clone(),
             out: out.clone(),
+            options: options.clone(),
+            asked: asked.clone(),
             injected: place,
             effective: None,
             undone: None,
             healed: None,
-            during: View::default(),
         }),
         Kind::FaultEffective { id, proof } => {
             if let Some(fault) = of(faults, id) {
@@ -273,12 +305,32 @@ fn take_fault(faults: &mut Vec<FaultTimes>, place: usize, event: &Event, view: &
             // Where undoing was tried again, the first try counts.
             if let Some(fault) = of(faults, id).filter(|fault| fault.undone.is_none()) {
                 fault.undone = Some(place);
-                fault.during = view.clone();
             }
         }
         Kind::FaultHealed { id, proof } => {
             if let Some(fault) = of(faults, id) {
                 fault.healed = Some((place, proof.clone()));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Folds one event into the steps.
+fn take_step(steps: &mut Vec<StepTimes>, place: usize, event: &Event) {
+    match &event.kind {
+        Kind::StepStarted { step, sort, words } => steps.push(StepTimes {
+            step: *step,
+            sort: sort.clone(),
+            words: words.clone(),
+            began: place,
+            ended: None,
+            lacking: Lacking::new(),
+        }),
+        Kind::StepEnded { step, lacking, .. } => {
+            if let Some(open) = steps.iter_mut().rfind(|open| open.step == *step) {
+                open.ended = Some(place);
+                open.lacking.clone_from(lacking);
             }
         }
         _ => {}
@@ -294,4 +346,36 @@ fn read_log(file: File) -> anyhow::Result<LogSummary> {
         audit::SCHEMA
     );
     Ok(log)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::drill::condition::Condition;
+    use crate::drill::plan::Action;
+
+    #[test]
+    fn a_step_is_known_by_the_words_that_its_action_has() {
+        for (condition, ..) in Condition::ALL {
+            let within = Duration::from_secs(5);
+            let step = StepTimes {
+                step: 1,
+                sort: "until".into(),
+                words: Action::Until { condition, within }.to_string(),
+                began: 0,
+                ended: None,
+                lacking: Lacking::new(),
+            };
+            for (other, ..) in Condition::ALL {
+                assert_eq!(
+                    step.waits_for(&[&other.to_string()]),
+                    condition == other,
+                    "{}",
+                    step.words
+                );
+            }
+        }
+    }
 }

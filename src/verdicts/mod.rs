@@ -1,13 +1,14 @@
 //! Judging a run from its files alone.
 //!
-//! [`evidence`] loads a run's folder; each file in [`checks`] is one [`Check`], self-describing and pure; [`judge`]
-//! runs the registry. Checks of messages judge [`messages`], which come from a run or from anyone's
+//! [`evidence`] loads a run's folder, [`moments`] says when the lab can be looked at; each file in [`checks`] is one
+//! [`Check`], self-describing and pure; [`judge`] runs the registry. Checks of messages judge [`messages`], which come from a run or from anyone's
 //! [history](crate::history). To add a check, write its file and add it to [`checks::ALL`].
 
 pub mod checks;
 pub mod evidence;
 pub mod expect;
 pub mod messages;
+pub mod moments;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

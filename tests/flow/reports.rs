@@ -115,13 +115,16 @@ async fn a_run_is_judged_again_from_its_folder_or_its_bundle_alone_in_every_form
     let listed: Value = serde_json::from_str(&machine.result_of(0, &["runs", "--json"])).unwrap();
     let row = &listed[0];
     assert_eq!((&row["run"], &row["verdict"]), (&run.name().into(), &"failed".into()));
-    assert_eq!((&row["fault"], &row["target"]), (&"stop".into(), &"kafka2".into()));
+    assert_eq!(
+        (&row["drill"], &row["faults"][0]["fault"]),
+        (&"stop-kafka2".into(), &"stop".into())
+    );
     assert!(
         row["longest_gap_ms"].is_u64() && row["duration_ms"].as_u64().unwrap() > 1500,
         "{row}"
     );
     let table = machine.result_of(0, &["runs"]);
-    assert!(table.contains("stop kafka2") && table.contains("s ago"), "{table}");
+    assert!(table.contains("stop-kafka2") && table.contains("s ago"), "{table}");
 
     // What was said of it before is neither believed nor rewritten.
     run.write(run.verdicts(), b"{\"status\": \"passed\"}").unwrap();
@@ -217,7 +220,7 @@ async fn a_run_that_did_not_come_to_its_end_is_said_to_and_never_passes() {
         (&"unknown".into(), &Value::Array(Vec::new()))
     );
     assert_eq!(
-        (&json["sentence"], &json["target"]),
+        (&json["sentence"], &json["faults"][0]["targets"][0]),
         (&"interrupted".into(), &"kafka2".into())
     );
 

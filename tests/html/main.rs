@@ -90,7 +90,7 @@ fn every_lane_is_drawn_and_the_script_meets_no_error() {
     ready_ms(&dom);
     for (lane, count) in [
         ("axis", 1),
-        ("phases", 1),
+        ("steps", 1),
         ("fault", 1),
         ("rates", 1),
         ("standstill-unacked", 1),

@@ -29,7 +29,7 @@ fn a_cluster_comes_up_is_scaled_loses_servers_one_by_one_and_keeps_every_acknowl
 
     let stopped = lab.run(&["fail", "kafka2", "--json"], 0).json();
     assert_eq!(stopped["status"], "passed");
-    assert_eq!(stopped["target"], "kafka2");
+    assert_eq!(stopped["faults"][0]["targets"][0], "kafka2");
     for id in [
         "fault-effective",
         "leaders-moved",

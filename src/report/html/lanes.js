@@ -1,6 +1,7 @@
-// The lanes above the partitions: time, phases, fault, workload, servers, group.
+// The lanes above the partitions: time, steps, faults, workload, servers, group.
 
 const TALL = 22;
+const APART = 19;
 const heading = (text, note) => {
   const words = element("span", {}, text);
   if (note) words.append(" ", element("small", {}, note));
@@ -28,19 +29,23 @@ function timeLanes() {
       grid.append(line);
     }
   });
-  const phases = lane({
-    name: "Phase", tall: TALL, kind: "phases",
-    tell: (ms) => {
-      const now = during(run.phases, ms);
-      if (!now) return [];
+  const at = (ms) => run.steps.filter((step) => ms >= step.from_ms && ms < step.to_ms);
+  const steps = lane({
+    name: "Steps", tall: tallOf(run.steps), kind: "steps",
+    tell: (ms) => at(ms).map((now) => {
       const went = now.ok === false ? `did not come true: ${(now.lacking ?? []).join("; ")}` : now.ok === null ? "did not end" : length(now.to_ms - now.from_ms);
-      return [`${now.phase}: ${went}`];
-    },
+      return `${now.words}: ${went}`;
+    }),
   });
-  sharp(phases, ({ bar }) => run.phases.forEach((phase, index) => {
-    bar(phase.from_ms, phase.to_ms, 3, 16, index % 2 ? "phase even" : "phase", { text: phase.phase, textLook: "on-quiet", hatch: phase.ok === false && "hot-hatch" });
+  sharp(steps, ({ bar }) => run.steps.forEach((step, index) => {
+    bar(step.from_ms, step.to_ms, 3 + APART * step.row, 16, index % 2 ? "phase even" : "phase", { text: [step.words, step.sort], textLook: "on-quiet", hatch: step.ok === false && "hot-hatch" });
   }));
-  for (const fault of run.faults) faultLane(fault);
+  if (run.faults.length) faultLane();
+}
+
+// The height of a lane whose stretches have rows.
+function tallOf(stretches) {
+  return TALL + APART * stretches.reduce((most, stretch) => Math.max(most, stretch.row), 0);
 }
 
 function tickText(ms, step) {
@@ -49,33 +54,41 @@ function tickText(ms, step) {
   return `${(ms / 1000).toFixed(decimals)} s`;
 }
 
-function faultLane(fault) {
-  const end = fault.undone_ms ?? run.duration_ms;
-  const proven = fault.effective_ms ?? end;
-  const title = `${fault.fault} ${fault.target}`;
+function faultLane() {
+  const all = run.faults.map((fault) => {
+    const end = fault.undone_ms ?? run.duration_ms;
+    return { ...fault, end, proven: fault.effective_ms ?? end, title: `${fault.fault} ${fault.target}` };
+  });
+  const away = (fault, ms) => Math.max(fault.injected_ms - ms, ms - fault.end, 0);
   const made = lane({
-    name: "Fault", label: `Fault: ${title}`, tall: TALL, side: length(end - fault.injected_ms), kind: "fault",
+    name: all.length > 1 ? "Faults" : "Fault", label: all.length > 1 ? "Faults" : `Fault: ${all[0].title}`, tall: tallOf(all), kind: "fault",
+    side: all.length > 1 ? String(all.length) : length(all[0].end - all[0].injected_ms),
     tell: (ms) => {
-      const told = [`${title}, injected at ${seconds(fault.injected_ms)}`];
-      told.push(fault.effective_ms === null ? "never proven" : `proven at ${seconds(fault.effective_ms)}: ${fault.proof}`);
-      told.push(fault.undone_ms === null ? "left in place" : `undone at ${seconds(fault.undone_ms)}`);
-      if (ms >= fault.injected_ms && ms < end) told.unshift("in place");
-      return told;
+      const inPlace = all.filter((fault) => ms >= fault.injected_ms && ms < fault.end);
+      const near = all.reduce((best, fault) => (away(fault, ms) < away(best, ms) ? fault : best));
+      return (inPlace.length ? inPlace : [near]).flatMap((fault) => [
+        `${fault.title}${inPlace.length ? " is in place" : ""}, injected at ${seconds(fault.injected_ms)}`,
+        fault.effective_ms === null ? "never proven" : `proven at ${seconds(fault.effective_ms)}: ${fault.proof}`,
+        fault.undone_ms === null ? "left in place" : `undone at ${seconds(fault.undone_ms)}`,
+      ]);
     },
   });
-  sharp(made, ({ bar }) => {
-    bar(fault.injected_ms, proven, 3, 16, "hot-line", { hatch: "hot-hatch" });
-    bar(proven, end, 3, 16, "hot", { text: [title, fault.target], textLook: "over-hot" });
-  });
+  sharp(made, ({ bar }) => all.forEach((fault) => {
+    const y = 3 + APART * fault.row;
+    bar(fault.injected_ms, fault.proven, y, 16, "hot-line", { hatch: "hot-hatch" });
+    bar(fault.proven, fault.end, y, 16, "hot", { text: [fault.title, fault.target], textLook: "over-hot" });
+  }));
   const back = board.querySelector(".overlay.back");
-  const marks = [["wash", fault.injected_ms, end], ["edge", fault.injected_ms], ["edge proof", fault.effective_ms], ["edge", fault.undone_ms]];
-  for (const [look, from, to] of marks.filter(([, from]) => from !== null)) {
-    const mark = element("i", { class: look });
-    back.append(mark);
-    drawers.push(() => {
-      mark.style.left = percent(from);
-      if (to !== undefined) mark.style.width = `${100 * (place(to) - place(from))}%`;
-    });
+  for (const fault of all) {
+    const marks = [["wash", fault.injected_ms, fault.end], ["edge", fault.injected_ms], ["edge proof", fault.effective_ms], ["edge", fault.undone_ms]];
+    for (const [look, from, to] of marks.filter(([, from]) => from !== null)) {
+      const mark = element("i", { class: look });
+      back.append(mark);
+      drawers.push(() => {
+        mark.style.left = percent(from);
+        if (to !== undefined) mark.style.width = `${100 * (place(to) - place(from))}%`;
+      });
+    }
   }
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::report::lanes::{Lanes, WorstPause};
-use crate::report::{Explained, Report};
+use crate::report::{Explained, Report, grouped};
 use crate::verdicts::Status;
 
 /// Objects with more entries than this are told in one line.
@@ -97,19 +97,24 @@ pub(super) fn facts(report: &Report, lanes: &Lanes) -> Vec<Fact> {
             false,
         );
     }
-    for fault in lanes.faults.iter().take(1) {
-        let lasted = fault.undone_ms.unwrap_or(lanes.duration_ms) - fault.injected_ms;
-        let left = if fault.undone_ms.is_none() {
-            ", left in place"
-        } else {
-            ""
-        };
-        add(
-            "Fault in place",
-            Some(duration(lasted)),
-            format!("{} of {}{left}", fault.fault, fault.target),
-            false,
-        );
+    match &lanes.faults[..] {
+        [] => {}
+        [fault] => {
+            let lasted = fault.undone_ms.unwrap_or(lanes.duration_ms) - fault.injected_ms;
+            let left = if fault.undone_ms.is_none() {
+                ", left in place"
+            } else {
+                ""
+            };
+            let note = format!("{} of {}{left}", fault.fault, fault.target);
+            add("Fault in place", Some(duration(lasted)), note, false);
+        }
+        faults => {
+            let ends = faults.iter().map(|fault| fault.undone_ms.unwrap_or(lanes.duration_ms));
+            let lasted = ends.max().unwrap_or_default() - faults[0].injected_ms;
+            let note = format!("within {}", duration(lasted));
+            add("Faults", Some(faults.len().to_string()), note, false);
+        }
     }
     facts
 }
@@ -192,19 +197,6 @@ pub(super) fn moment(ms: u64) -> String {
     format!("{}.{:03} s", ms / 1000, ms % 1000)
 }
 
-/// A number with a comma after each three digits.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -213,10 +205,6 @@ mod tests {
 
     #[test]
     fn figures_are_told_as_people_say_them() {
-        assert_eq!(
-            [0, 999, 1_000, 1_234_567].map(grouped),
-            ["0", "999", "1,000", "1,234,567"]
-        );
         assert_eq!(
             [0, 850, 20_601, 125_000].map(duration),
             ["0 ms", "850 ms", "20.6 s", "2 min 5 s"]

@@ -27,7 +27,7 @@ pub struct Told {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Subject {
-    /// The run and its phases.
+    /// The run and its steps.
     Run,
     /// A fault.
     Fault,

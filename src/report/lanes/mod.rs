@@ -6,6 +6,7 @@
 
 mod cluster;
 mod feed;
+mod rows;
 mod stretch;
 mod workload;
 
@@ -31,8 +32,8 @@ pub struct Lanes {
     pub command: String,
     /// Brokers of the lab, by id.
     pub brokers: Vec<Broker>,
-    /// The phases that it went through.
-    pub phases: Vec<Stretch<Phase>>,
+    /// The steps that it went through.
+    pub steps: Vec<Stretch<Step>>,
     /// Its faults, by the time they were injected.
     pub faults: Vec<Fault>,
     /// Whether servers answered, and what state containers were in: brokers first, then ZooKeeper, then clients.
@@ -64,13 +65,13 @@ pub struct Broker {
     pub service: String,
 }
 
-/// A phase of the run.
+/// A step of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Phase {
-    /// Number of the step that it is.
+pub struct Step {
+    /// Its number.
     pub step: u32,
     /// What sort of step: `fail`, `until`, `recover` …
-    pub phase: String,
+    pub sort: String,
     /// What it does, in words.
     pub words: String,
     /// Whether what it waited for came true; `None` when it never ended.
@@ -78,6 +79,8 @@ pub struct Phase {
     /// What was lacking, when it did not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lacking: Vec<String>,
+    /// In which row it is drawn: those beside each other have different ones.
+    pub row: usize,
 }
 
 /// A fault, and when it was in place.
@@ -95,6 +98,8 @@ pub struct Fault {
     pub proof: Option<String>,
     /// When it was undone, unless it was left in place.
     pub undone_ms: Option<u64>,
+    /// In which row it is drawn: those in place at the same time have different ones.
+    pub row: usize,
 }
 
 /// A partition over time.
@@ -150,8 +155,8 @@ impl Lanes {
                 _ => String::new(),
             },
             brokers,
-            phases: phases(&evidence.events, clock.duration_ms),
-            faults: faults(evidence),
+            steps: steps(&evidence.events, clock.duration_ms),
+            faults: faults(evidence, clock.duration_ms),
             feed: feed::tell(evidence, &cluster.partitions, &rebalances),
             servers: cluster.servers,
             controller: cluster.controller,
@@ -185,23 +190,24 @@ impl Clock {
     }
 }
 
-fn phases(events: &[Event], end: u64) -> Vec<Stretch<Phase>> {
-    let mut phases: Vec<Stretch<Phase>> = Vec::new();
+fn steps(events: &[Event], end: u64) -> Vec<Stretch<Step>> {
+    let mut steps: Vec<Stretch<Step>> = Vec::new();
     for event in events {
         match &event.kind {
-            Kind::StepStarted { step, sort, words } => phases.push(Stretch {
+            Kind::StepStarted { step, sort, words } => steps.push(Stretch {
                 from_ms: event.elapsed_ms,
                 to_ms: end,
-                what: Phase {
+                what: Step {
                     step: *step,
-                    phase: sort.clone(),
+                    sort: sort.clone(),
                     words: words.clone(),
                     ok: None,
                     lacking: Vec::new(),
+                    row: 0,
                 },
             }),
             Kind::StepEnded { step, ok, lacking } => {
-                if let Some(open) = phases.iter_mut().rfind(|open| open.what.step == *step) {
+                if let Some(open) = steps.iter_mut().rfind(|open| open.what.step == *step) {
                     open.to_ms = event.elapsed_ms;
                     open.what.ok = Some(*ok);
                     open.what.lacking = lacking.clone();
@@ -210,10 +216,14 @@ fn phases(events: &[Event], end: u64) -> Vec<Stretch<Phase>> {
             _ => {}
         }
     }
-    phases
+    let rows = rows::rows(steps.iter().map(|step| (step.from_ms, step.to_ms)));
+    for (step, row) in steps.iter_mut().zip(rows) {
+        step.what.row = row;
+    }
+    steps
 }
 
-fn faults(evidence: &Evidence) -> Vec<Fault> {
+fn faults(evidence: &Evidence, end: u64) -> Vec<Fault> {
     let at = |place: usize| evidence.events[place].elapsed_ms;
     let of = |fault: &FaultTimes| Fault {
         fault: fault.fault.clone(),
@@ -222,8 +232,17 @@ fn faults(evidence: &Evidence) -> Vec<Fault> {
         effective_ms: fault.effective.as_ref().map(|(place, _)| at(*place)),
         proof: fault.effective.as_ref().map(|(_, proof)| proof.clone()),
         undone_ms: fault.undone.map(at),
+        row: 0,
     };
-    evidence.faults.iter().map(of).collect()
+    let mut faults: Vec<Fault> = evidence.faults.iter().map(of).collect();
+    let times = faults
+        .iter()
+        .map(|fault| (fault.injected_ms, fault.undone_ms.unwrap_or(end)));
+    let rows = rows::rows(times);
+    for (fault, row) in faults.iter_mut().zip(rows) {
+        fault.row = row;
+    }
+    faults
 }
 
 #[cfg(test)]

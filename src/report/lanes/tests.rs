@@ -1,15 +1,8 @@
 use super::*;
 use crate::verdicts::checks::testing::Drill;
 
-/// A drill tells events of one broker after those of another; a timeline has them in order.
-fn evidence(drill: Drill) -> Evidence {
-    let mut evidence = drill.evidence();
-    evidence.events.sort_by_key(|event| event.elapsed_ms);
-    evidence
-}
-
 fn lanes_of(drill: Drill) -> Lanes {
-    Lanes::of(&evidence(drill))
+    Lanes::of(&drill.evidence())
 }
 
 fn led(lanes: &Lanes, partition: usize) -> Vec<(u64, u64, i32, usize)> {
@@ -40,7 +33,7 @@ fn leaders_and_isr_are_told_by_the_stretches_in_which_they_did_not_change() {
 fn a_broker_under_a_fault_is_no_witness() {
     let truth = led(&lanes_of(Drill::good()), 1);
     let with_claim = |place: usize| {
-        let mut evidence = evidence(Drill::good());
+        let mut evidence = Drill::good().evidence();
         let mut claim = evidence.events[place].clone();
         claim.source = "kafka2".into();
         claim.kind = Kind::Partition {
@@ -54,7 +47,7 @@ fn a_broker_under_a_fault_is_no_witness() {
         evidence.events.insert(place + 1, claim);
         led(&Lanes::of(&evidence), 1)
     };
-    let injected = evidence(Drill::good()).faults[0].injected;
+    let injected = Drill::good().evidence().faults[0].injected;
     assert_eq!(with_claim(injected), truth);
     // Before the fault it is one: the test can fail.
     assert_ne!(with_claim(injected - 1), truth);
@@ -155,13 +148,29 @@ fn the_feed_tells_in_one_line_what_belongs_together() {
             (1_000, "stop of kafka2 is injected"),
             (2_000, "kafka2 ceases to answer: refused"),
             (2_000, "stop of kafka2 is proven: it is gone"),
+            (2_000, "step begins: wait until settled, for at most 53s"),
             (3_000, "leadership: 1 partition to kafka3"),
             (4_000, "in-sync replicas: 2 of 3 on 2 partitions"),
+            (20_000, "step begins: undo it"),
             (20_000, "stop of kafka2 is undone"),
+            (22_000, "stop of kafka2 is healed: kafka2 runs and answers"),
             (25_000, "leadership: 1 partition to kafka2"),
             (25_000, "in-sync replicas: 3 of 3 on 2 partitions"),
             (30_000, "cut: sends begun before this are judged"),
             (31_000, "run ends: done"),
         ]
     );
+}
+
+#[test]
+fn faults_and_steps_that_overlap_have_rows_of_their_own() {
+    let drill = Drill::good()
+        .beside_fault(8, &["kafka3"], 10, Some(15))
+        .beside_fault(9, &["kafka1"], 21, Some(24))
+        .beside_wait(8, 3, 4);
+    let lanes = lanes_of(drill);
+    let rows: Vec<usize> = lanes.faults.iter().map(|fault| fault.row).collect();
+    assert_eq!(rows, [0, 1, 0]);
+    let rows: Vec<(u32, usize)> = lanes.steps.iter().map(|step| (step.what.step, step.what.row)).collect();
+    assert_eq!(rows, [(2, 0), (8, 1), (4, 0)]);
 }

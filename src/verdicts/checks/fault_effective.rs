@@ -57,4 +57,17 @@ mod tests {
             Status::Unknown
         );
     }
+
+    #[test]
+    fn one_fault_of_several_without_proof_is_enough_to_be_unknown() {
+        let two = Drill::good().beside_fault(9, &["kafka3"], 10, Some(15));
+        let proven = FaultEffective.judge(&two.clone().evidence());
+        assert_eq!(
+            (proven.status, &*proven.summary),
+            (Status::Passed, "each of 2 faults was proven")
+        );
+        let unproven = FaultEffective.judge(&two.without_proof().evidence());
+        assert_eq!(unproven.status, Status::Unknown);
+        assert!(unproven.summary.contains("stop of kafka2"), "{}", unproven.summary);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::timeline::conditions;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Status};
+use crate::verdicts::{Check, Finding, Status, moments};
 use crate::workload::ledger::history::RebalanceKind;
 
 /// The group is stable, with every partition assigned exactly once.
@@ -16,7 +16,7 @@ impl Check for GroupRecovered {
     }
 
     fn meaning(&self) -> &'static str {
-        "the group is stable with every partition assigned exactly once, during the fault and at the end"
+        "the group is stable with every partition assigned exactly once, at the end and where the drill waited for that"
     }
 
     fn source(&self) -> &'static str {
@@ -28,15 +28,11 @@ impl Check for GroupRecovered {
         if expected.workload.consumers == 0 {
             return Finding::skipped("the lab has no consumers");
         }
-        let during = evidence
-            .faults
+        let settled = moments::settled(evidence);
+        let during = settled
             .iter()
-            .map(|fault| ("while the fault was in place", &fault.during));
-        for (moment, view) in during.chain([("at the end", &evidence.after)]) {
-            // A target that may be well is not asked, though it may be the very coordinator.
-            if moment != "at the end" && evidence.unproven() {
-                continue;
-            }
+            .map(|moment| (format!("during {}", moment.words()), &moment.view));
+        for (moment, view) in during.chain([("at the end".to_owned(), &evidence.after)]) {
             let lacking = conditions::group_stable(view, expected);
             if !lacking.is_empty() {
                 return Finding::of(
@@ -77,7 +73,7 @@ impl Check for GroupRecovered {
             .with("coordinator_before", before)
             .with(
                 "coordinator_during",
-                evidence.faults.last().map(|fault| coordinator(&fault.during)),
+                settled.last().map(|moment| coordinator(&moment.view)),
             )
             .with("coordinator", after)
     }
@@ -123,5 +119,28 @@ mod tests {
         );
         let unproven = GroupRecovered.judge(&Drill::good().without_proof().evidence());
         assert_eq!(unproven.status, Status::Unknown, "{}", unproven.summary);
+    }
+
+    #[test]
+    fn under_faults_it_is_asked_only_where_the_run_waited_and_enough_brokers_were_left() {
+        let unstable = || Drill::good().group_is(12, "PreparingRebalance").group_is(26, "Stable");
+        let found = |drill: Drill| GroupRecovered.judge(&drill.evidence());
+        let bad = found(unstable());
+        assert_eq!(bad.status, Status::Failed);
+        assert!(bad.summary.starts_with("during stop of kafka2: "), "{}", bad.summary);
+        let too_few = unstable()
+            .beside_fault(9, &["kafka3"], 11, Some(20))
+            .beside_wait(9, 13, 14);
+        for drill in [unstable().without_waits(), too_few] {
+            let fine = found(drill);
+            assert_eq!(fine.status, Status::Passed, "{}", fine.summary);
+        }
+    }
+
+    #[test]
+    fn a_consumer_that_a_fault_put_out_is_not_missed_in_the_group() {
+        let alone = Drill::of_consumer().group_is(3, "Empty").group_is(23, "Stable");
+        let finding = GroupRecovered.judge(&alone.evidence());
+        assert_eq!(finding.status, Status::Passed, "{}", finding.summary);
     }
 }

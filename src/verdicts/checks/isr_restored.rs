@@ -82,4 +82,12 @@ mod tests {
             Status::Skipped
         );
     }
+
+    #[test]
+    fn the_time_counts_from_the_last_fault_that_was_undone() {
+        let twice = Drill::good().beside_fault(9, &["kafka3"], 21, Some(24));
+        let finding = IsrRestored.judge(&twice.evidence());
+        assert_eq!(finding.status, Status::Passed, "{}", finding.summary);
+        assert_eq!(finding.measured["restored_after_ms"], 1_000);
+    }
 }

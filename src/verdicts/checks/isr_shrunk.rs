@@ -1,7 +1,7 @@
 //! isr-shrunk: while a broker is gone, the in-sync replicas are just the others.
 
 use crate::timeline::conditions;
-use crate::verdicts::checks::{on_brokers, readable};
+use crate::verdicts::checks::{readable, without_brokers};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure};
 
@@ -26,25 +26,17 @@ impl Check for IsrShrunk {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let faults = match on_brokers(evidence) {
-            Ok(faults) => faults,
-            Err(finding) => return finding,
-        };
-        let mut slowest = 0;
-        for fault in faults {
-            let shrunk = evidence.held_since(fault.injected + 1, fault.undone, |view| {
-                conditions::isr_is_survivors(view, &evidence.expected)
-            });
-            match shrunk {
-                Ok(at) => slowest = slowest.max(evidence.since(fault.injected, at)),
-                Err(lacking) => {
-                    let lacking = lacking.join("; ");
-                    return Finding::of(false, format!("not the survivors during {}: {lacking}", fault.words()));
-                }
+        let shrunk = without_brokers(evidence, "not every ISR was just the survivors", |view| {
+            conditions::isr_is_survivors(view, &evidence.expected)
+        });
+        match shrunk {
+            Ok(Some(slowest)) => {
+                let summary = format!("every ISR was just the survivors after {}", readable(slowest));
+                Finding::measured(self, evidence, None, slowest as f64, summary).with("shrunk_after_ms", slowest)
             }
+            Ok(None) => Finding::of(true, "every ISR was just the survivors"),
+            Err(finding) => finding,
         }
-        let summary = format!("every ISR was just the survivors after {}", readable(slowest));
-        Finding::measured(self, evidence, None, slowest as f64, summary).with("shrunk_after_ms", slowest)
     }
 }
 
@@ -65,5 +57,13 @@ mod tests {
             IsrShrunk.judge(&Drill::of_zookeeper().evidence()).status,
             Status::Skipped
         );
+    }
+
+    #[test]
+    fn a_fault_that_nothing_waited_for_and_one_on_a_client_shrink_nothing() {
+        for drill in [Drill::good().without_waits().isr_stays(), Drill::of_consumer()] {
+            let finding = IsrShrunk.judge(&drill.evidence());
+            assert_eq!(finding.status, Status::Skipped, "{}", finding.summary);
+        }
     }
 }

@@ -21,9 +21,7 @@ impl Check for LeadersBalanced {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        if let Some(fault) = evidence.faults.last()
-            && fault.undone.is_none()
-        {
+        if let Some(fault) = evidence.faults.iter().find(|fault| fault.undone.is_none()) {
             return Finding::skipped(format!("{} was left in place", fault.words()));
         }
         let lacking = conditions::leaders_balanced(&evidence.after, &evidence.expected);
@@ -58,5 +56,12 @@ mod tests {
                 .status,
             Status::Failed
         );
+    }
+
+    #[test]
+    fn any_fault_that_is_left_keeps_leaders_away() {
+        let left = Drill::good().left_in_place().beside_fault(9, &["kafka3"], 21, Some(24));
+        let finding = LeadersBalanced.judge(&left.evidence());
+        assert_eq!(finding.status, Status::Skipped, "{}", finding.summary);
     }
 }

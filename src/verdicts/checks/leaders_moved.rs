@@ -1,7 +1,7 @@
 //! leaders-moved: no partition is led by the broker that is gone, and every one is led by somebody.
 
 use crate::timeline::conditions;
-use crate::verdicts::checks::{on_brokers, readable};
+use crate::verdicts::checks::{readable, without_brokers};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure};
 
@@ -26,28 +26,17 @@ impl Check for LeadersMoved {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let faults = match on_brokers(evidence) {
-            Ok(faults) => faults,
-            Err(finding) => return finding,
-        };
-        let mut slowest = 0;
-        for fault in faults {
-            let moved = evidence.held_since(fault.injected + 1, fault.undone, |view| {
-                conditions::led_by_survivors(view, &evidence.expected)
-            });
-            match moved {
-                Ok(at) => slowest = slowest.max(evidence.since(fault.injected, at)),
-                Err(lacking) => {
-                    let lacking = lacking.join("; ");
-                    return Finding::of(
-                        false,
-                        format!("leaders had not moved during {}: {lacking}", fault.words()),
-                    );
-                }
+        let moved = without_brokers(evidence, "leaders had not moved", |view| {
+            conditions::led_by_survivors(view, &evidence.expected)
+        });
+        match moved {
+            Ok(Some(slowest)) => {
+                let summary = format!("every partition was led by another broker after {}", readable(slowest));
+                Finding::measured(self, evidence, None, slowest as f64, summary).with("moved_after_ms", slowest)
             }
+            Ok(None) => Finding::of(true, "every partition was led by another broker"),
+            Err(finding) => finding,
         }
-        let summary = format!("every partition was led by another broker after {}", readable(slowest));
-        Finding::measured(self, evidence, None, slowest as f64, summary).with("moved_after_ms", slowest)
     }
 }
 
@@ -81,5 +70,59 @@ mod tests {
             LeadersMoved.judge(&Drill::of_zookeeper().evidence()).status,
             Status::Skipped
         );
+    }
+
+    fn found(drill: Drill) -> (Status, String) {
+        let finding = LeadersMoved.judge(&drill.evidence());
+        (finding.status, finding.summary)
+    }
+
+    #[test]
+    fn a_fault_is_judged_only_where_the_run_waited_or_a_session_had_time_to_expire() {
+        let (status, why) = found(Drill::good().without_waits().leaders_stay());
+        assert_eq!(status, Status::Skipped, "{why}");
+        assert!(why.contains("undone before the lab had to notice"), "{why}");
+        // Until the cut, 29 s, which is more than a session of 18 s.
+        let long = || Drill::good().without_waits().left_in_place();
+        assert_eq!(found(long()).0, Status::Passed);
+        assert_eq!(found(long().leaders_stay()).0, Status::Failed);
+    }
+
+    #[test]
+    fn without_a_quorum_of_zookeeper_servers_leaders_need_not_move() {
+        let stuck = |servers: &[&str]| found(Drill::good().leaders_stay().beside_fault(9, servers, 1, None));
+        let (status, why) = stuck(&["zookeeper1", "zookeeper2"]);
+        assert_eq!(status, Status::Skipped, "{why}");
+        assert!(why.contains("without a quorum"), "{why}");
+        assert_eq!(stuck(&["zookeeper1"]).0, Status::Failed);
+    }
+
+    #[test]
+    fn of_faults_that_overlap_each_time_is_judged_by_itself() {
+        let short = || Drill::good().beside_fault(9, &["kafka3"], 10, Some(15));
+        // Partition 1 is led by kafka3 then, but nothing waited for another leader.
+        let (status, why) = found(short());
+        assert_eq!(
+            (status, &*why),
+            (Status::Passed, "every partition was led by another broker after 2.0 s")
+        );
+        let (status, why) = found(short().beside_wait(9, 12, 14));
+        assert_eq!(status, Status::Failed);
+        assert!(why.contains("during stop of kafka2 and kill of kafka3: "), "{why}");
+        assert!(why.contains("kafka1 names kafka3 as leader"), "{why}");
+        // A client that dies meanwhile changes nothing, and nothing has to be waited for again.
+        let (status, why) = found(Drill::good().beside_fault(9, &["consumer-1"], 10, Some(15)));
+        assert_eq!(status, Status::Passed, "{why}");
+    }
+
+    #[test]
+    fn with_no_broker_left_nobody_can_lead() {
+        let (status, why) = found(
+            Drill::good()
+                .leaders_stay()
+                .beside_fault(9, &["kafka1", "kafka3"], 1, Some(20)),
+        );
+        assert_eq!(status, Status::Skipped);
+        assert!(why.contains("no broker was left"), "{why}");
     }
 }

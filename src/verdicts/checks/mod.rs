@@ -5,6 +5,7 @@ mod availability;
 mod committed_past_processed;
 mod duplicate;
 mod fault_effective;
+mod fault_healed;
 mod gap;
 mod group_recovered;
 mod inconsistent_offset;
@@ -22,6 +23,7 @@ mod poll_skip;
 mod progress;
 mod redelivery;
 mod reorder;
+mod steps;
 #[cfg(test)]
 pub(crate) mod testing;
 mod time_to_recover;
@@ -29,16 +31,20 @@ mod unseen;
 
 use std::collections::BTreeMap;
 
+use crate::timeline::conditions::Lacking;
 use crate::timeline::event::TopicPartition;
 use crate::timeline::limits::Bound;
+use crate::timeline::view::View;
 use crate::verdicts::evidence::{Evidence, FaultTimes};
-use crate::verdicts::{Check, Finding, MessageCheck, Status};
+use crate::verdicts::{Check, Finding, MessageCheck, Status, moments};
 use crate::workload::ledger::history::Ledgers;
 use crate::workload::spans::Window;
 
 /// Every check.
-pub const ALL: [&dyn Check; 24] = [
+pub const ALL: [&dyn Check; 26] = [
     &fault_effective::FaultEffective,
+    &fault_healed::FaultHealed,
+    &steps::Steps,
     &leaders_moved::LeadersMoved,
     &isr_shrunk::IsrShrunk,
     &isr_restored::IsrRestored,
@@ -108,24 +114,60 @@ fn harm<'a>(check: &dyn Check, evidence: &'a Evidence) -> Result<(Window, &'a Le
     Ok((window, ledgers))
 }
 
-/// The faults that put brokers out, each proven and in place until the lab had settled without them or not; otherwise why
-/// there is nothing to judge.
-fn on_brokers(evidence: &Evidence) -> Result<Vec<&FaultTimes>, Finding> {
+/// Looks, for each time in which brokers were out for long enough, whether a condition came true in it and held to its end.
+///
+/// Returns the longest time that it took, where no other broker came back meanwhile; otherwise what speaks against it, as
+/// `not` says, or why there is nothing to judge.
+fn without_brokers(
+    evidence: &Evidence,
+    not: &str,
+    condition: impl Fn(&View) -> Lacking,
+) -> Result<Option<u64>, Finding> {
+    let expected = &evidence.expected;
     let Some(first) = evidence.faults.first() else {
         return Err(Finding::skipped("no fault was injected"));
     };
-    let of = |fault: &&FaultTimes| fault.brokers(&evidence.expected).next().is_some();
-    let faults: Vec<&FaultTimes> = evidence.faults.iter().filter(of).collect();
-    if faults.is_empty() {
-        return Err(Finding::skipped(format!("{} put no broker out", first.words())));
+    let (mut judged, mut slowest, mut reason) = (false, None, None);
+    for moment in moments::under_faults(evidence) {
+        let Some(last) = moment.last_on_broker(expected) else {
+            continue;
+        };
+        let skipped = |why: &str| Finding::skipped(format!("{}: {why}", moment.words()));
+        if moment.faults.iter().any(|fault| fault.effective.is_none()) {
+            let why = "the fault was not proven, so nothing had to change";
+            reason = Some(Finding::new(Status::Unknown, why));
+        } else if moment.brokers_left(expected) == 0 {
+            reason = Some(skipped("no broker was left"));
+        } else if !moment.has_quorum(expected) {
+            reason = Some(skipped("without a quorum of ZooKeeper servers nothing can change"));
+        } else if !moments::noticed(evidence, &moment) {
+            let why = "it was undone before the lab had to notice, and nothing waited for that";
+            reason.get_or_insert_with(|| skipped(why));
+        } else {
+            judged = true;
+            let since = evidence
+                .held_since(last.injected + 1, Some(moment.at), &condition)
+                .map_err(|lacking| {
+                    Finding::of(
+                        false,
+                        format!("{not} during {}: {}", moment.words(), lacking.join("; ")),
+                    )
+                })?;
+            let came_back = |fault: &&FaultTimes| {
+                let undone = fault
+                    .undone
+                    .is_some_and(|undone| (last.injected..moment.at).contains(&undone));
+                undone && fault.brokers(expected).next().is_some()
+            };
+            if !evidence.faults.iter().any(|fault| came_back(&fault)) {
+                slowest = slowest.max(Some(evidence.since(last.injected, since)));
+            }
+        }
     }
-    if evidence.unproven() {
-        return Err(Finding::new(
-            Status::Unknown,
-            "the fault was not proven, so nothing had to change",
-        ));
+    if judged {
+        return Ok(slowest);
     }
-    Ok(faults)
+    Err(reason.unwrap_or_else(|| Finding::skipped(format!("{} put no broker out", first.words()))))
 }
 
 /// A partition's name for people: `topic/partition`.

@@ -4,9 +4,9 @@ use crate::timeline::conditions;
 use crate::timeline::event::Kind;
 use crate::timeline::view::View;
 use crate::verdicts::evidence::Evidence;
-use crate::verdicts::{Check, Finding, Status};
+use crate::verdicts::{Check, Finding, Status, moments};
 
-/// There is one controller, before, during and after the fault.
+/// There is one controller, before and after the faults, and under those that the lab was given time to settle without.
 pub struct OneController;
 
 impl Check for OneController {
@@ -23,22 +23,20 @@ impl Check for OneController {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let during = evidence.faults.iter().map(|fault| ("during", &fault.during));
-        let moments = [("before", &evidence.before), ("after", &evidence.after)]
-            .into_iter()
-            .chain(during);
+        let settled = moments::settled(evidence);
+        let during = settled
+            .iter()
+            .map(|moment| (format!("during {}", moment.words()), &moment.view));
+        let ends = [("before", &evidence.before), ("after", &evidence.after)];
+        let ends = ends.map(|(moment, view)| (format!("{moment} the faults"), view));
         let epoch = |view: &View| view.controller.map(|(_, epoch)| epoch);
-        for (moment, view) in moments {
-            // A target that may be well is not asked, though it may be the very controller.
-            if moment == "during" && evidence.unproven() {
-                continue;
-            }
+        for (moment, view) in ends.into_iter().chain(during) {
             let lacking = conditions::one_controller(view, &evidence.expected);
             if !lacking.is_empty() {
                 return Finding::of(
                     false,
                     match evidence.faults.is_empty() {
-                        false => format!("{moment} the fault: {}", lacking.join("; ")),
+                        false => format!("{moment}: {}", lacking.join("; ")),
                         true => lacking.join("; "),
                     },
                 );
@@ -129,5 +127,23 @@ mod tests {
         assert_eq!(unproven.status, Status::Unknown, "{}", unproven.summary);
         let two = Drill::good().two_controllers().without_proof();
         assert_eq!(OneController.judge(&two.evidence()).status, Status::Failed);
+    }
+
+    #[test]
+    fn under_faults_it_is_asked_only_where_the_run_waited_and_zookeeper_could_decide() {
+        let differ = || {
+            Drill::good()
+                .says_controller(12, "kafka3", 3)
+                .says_controller(22, "kafka3", 1)
+        };
+        let found = |drill: Drill| OneController.judge(&drill.evidence());
+        let bad = found(differ());
+        assert_eq!(bad.status, Status::Failed);
+        assert!(bad.summary.starts_with("during stop of kafka2: "), "{}", bad.summary);
+        let without_quorum = differ().beside_fault(9, &["zookeeper1", "zookeeper2"], 11, Some(20));
+        for drill in [differ().without_waits(), without_quorum.beside_wait(9, 13, 14)] {
+            let fine = found(drill);
+            assert_eq!(fine.status, Status::Passed, "{}", fine.summary);
+        }
     }
 }

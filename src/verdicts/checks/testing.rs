@@ -37,6 +37,10 @@ pub struct Drill {
     leaders_move: bool,
     isr_shrinks: bool,
     recovers: bool,
+    heals: bool,
+    waits: bool,
+    // What happens besides, each with its second and who says so.
+    besides: Vec<(u64, &'static str, Kind)>,
     leaders_come_home: bool,
     left: bool,
     controllers: [i32; 3],
@@ -79,6 +83,9 @@ impl Drill {
             leaders_move: true,
             isr_shrinks: true,
             recovers: true,
+            heals: true,
+            waits: true,
+            besides: Vec::new(),
             leaders_come_home: true,
             left: false,
             controllers: [1; 3],
@@ -141,6 +148,72 @@ impl Drill {
 
     pub fn never_recovers(mut self) -> Self {
         self.recovers = false;
+        self
+    }
+
+    pub fn of_consumer() -> Self {
+        Self {
+            target: "consumer-1",
+            ..Self::good()
+        }
+    }
+
+    pub fn without_waits(mut self) -> Self {
+        self.waits = false;
+        self
+    }
+
+    /// Something that happens besides, at a second.
+    pub fn beside(mut self, second: u64, source: &'static str, kind: Kind) -> Self {
+        self.besides.push((second, source, kind));
+        self
+    }
+
+    /// Another fault, proven a second after it is injected.
+    pub fn beside_fault(self, id: u32, targets: &[&str], from: u64, to: Option<u64>) -> Self {
+        let injected = Kind::FaultInjected {
+            id,
+            fault: "kill".into(),
+            targets: targets.iter().map(|target| (*target).to_owned()).collect(),
+            out: targets.iter().map(|target| (*target).to_owned()).collect(),
+            options: serde_json::Map::new(),
+            asked: Vec::new(),
+        };
+        let proof = "it is gone, too".to_owned();
+        let drill = self
+            .beside(from, "khd", injected)
+            .beside(from + 1, "khd", Kind::FaultEffective { id, proof });
+        match to {
+            Some(to) => drill.beside(to, "khd", Kind::FaultUndone { id }),
+            None => drill,
+        }
+    }
+
+    /// Another wait until the lab has settled.
+    pub fn beside_wait(self, step: u32, from: u64, to: u64) -> Self {
+        let (sort, words) = ("until".into(), "wait until settled, for at most 53s".into());
+        let (ok, lacking) = (true, Vec::new());
+        self.beside(from, "khd", Kind::StepStarted { step, sort, words })
+            .beside(to, "khd", Kind::StepEnded { step, ok, lacking })
+    }
+
+    /// What a broker says of the controller.
+    pub fn says_controller(self, second: u64, broker: &'static str, controller: i32) -> Self {
+        let brokers = [1, 2, 3].into();
+        self.beside(second, broker, Kind::Cluster { controller, brokers })
+    }
+
+    /// The group's state, as its coordinator tells it.
+    pub fn group_is(self, second: u64, state: &str) -> Self {
+        let Kind::Group { group, members, .. } = self.group() else {
+            unreachable!()
+        };
+        let state = state.to_owned();
+        self.beside(second, "kafka1", Kind::Group { group, state, members })
+    }
+
+    pub fn never_heals(mut self) -> Self {
+        self.heals = false;
         self
     }
 
@@ -309,6 +382,8 @@ impl Drill {
                     | Kind::FaultEffective { .. }
                     | Kind::FaultUndone { .. }
                     | Kind::FaultHealed { .. }
+                    | Kind::StepStarted { .. }
+                    | Kind::StepEnded { .. }
             );
             self.fault || !of_fault
         });
@@ -388,6 +463,19 @@ impl Drill {
             let proof = "it is gone".into();
             at(2, "khd", Kind::FaultEffective { id: 1, proof });
         }
+        let began = |step: u32, sort: &str, words: &str| Kind::StepStarted {
+            step,
+            sort: sort.into(),
+            words: words.into(),
+        };
+        let ended = |step: u32, lacking: Option<&str>| Kind::StepEnded {
+            step,
+            ok: lacking.is_none(),
+            lacking: lacking.into_iter().map(str::to_owned).collect(),
+        };
+        if self.waits {
+            at(2, "khd", began(2, "until", "wait until settled, for at most 53s"));
+        }
         for broker in ["kafka1", "kafka3"].into_iter().filter(|_| down) {
             if self.leaders_move {
                 at(3, broker, partition(1, 3, 1, &[1, 2, 3]));
@@ -401,7 +489,12 @@ impl Drill {
                 );
             }
         }
+        let stuck = (!self.leaders_move).then_some("leaders did not move");
+        if self.waits {
+            at(5, "khd", ended(2, stuck));
+        }
         if !self.left {
+            at(20, "khd", began(4, "restore", "undo it"));
             at(20, "khd", Kind::FaultUndone { id: 1 });
             for broker in ["kafka1", "kafka3"].into_iter().filter(|_| self.recovers) {
                 at(25, broker, partition(0, 1, 0, &[1, 2, 3]));
@@ -409,11 +502,22 @@ impl Drill {
                 at(25, broker, partition(1, leader, 2, &[1, 2, 3]));
             }
         }
+        if !self.left {
+            let proof = "kafka2 runs and answers".into();
+            if self.heals {
+                at(22, "khd", Kind::FaultHealed { id: 1, proof });
+            }
+            at(22, "khd", ended(4, (!self.heals).then_some("kafka2 does not answer")));
+        }
         if let Some((broker, leader, epoch)) = self.late_word {
             at(26, broker, partition(1, leader, epoch, &[1, 2, 3]));
         }
         at(30, "khd", Kind::Cut);
         at(31, "khd", Kind::RunEnded { outcome: "done".into() });
+        for (second, source, kind) in &self.besides {
+            at(*second, source, kind.clone());
+        }
+        events.sort_by_key(|event| event.elapsed_ms);
         events
     }
 
