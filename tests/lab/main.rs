@@ -15,4 +15,5 @@ mod kafka_faults;
 mod main_job;
 #[path = "../schema/mod.rs"]
 mod schema;
+mod sigkill;
 mod support;
