@@ -274,14 +274,3 @@ async fn an_election_goes_to_the_broker_that_acts_as_the_controller_whoever_is_n
     lab.change(|cluster| cluster.election = 0);
     assert_eq!(admin.elect_preferred(&partition).await.unwrap(), []);
 }
-
-#[tokio::test(start_paused = true)]
-async fn an_election_without_a_controller_gives_up_and_says_why() {
-    let lab = Lab::start().await;
-    lab.change(|cluster| cluster.controller = 3);
-    let error = Admin::of(&lab.topology)
-        .elect_preferred(&[("test-1".to_owned(), 0)])
-        .await;
-    let error = format!("{:#}", error.unwrap_err());
-    assert_eq!(error, "no broker acted as the controller within 15 s: NOT_CONTROLLER");
-}

@@ -58,8 +58,10 @@ struct Stage {
 
 impl Stage {
     async fn on(lab: &Lab) -> Self {
-        let mut settings = Settings::default();
-        settings.project = lab.project().into();
+        let mut settings = Settings {
+            project: lab.project().into(),
+            ..Settings::default()
+        };
         settings.ports.offset = lab.published(0).rsplit_once(':').unwrap().1.parse().unwrap();
         settings.network.subnet = lab.subnet().parse().unwrap();
         settings.consumer.replicas = 2;

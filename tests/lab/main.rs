@@ -12,6 +12,7 @@ mod bad_days;
 mod bad_surroundings;
 mod controls;
 mod kafka_faults;
+mod links;
 mod main_job;
 #[path = "../schema/mod.rs"]
 mod schema;

@@ -15,5 +15,7 @@ pub mod partition;
 mod probe;
 pub mod rate;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use kernel::{Kernel, kernel};
