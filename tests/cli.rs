@@ -210,6 +210,91 @@ fn an_unknown_fault_is_refused_with_those_there_are() {
 }
 
 #[test]
+fn an_option_that_a_fault_does_not_have_or_cannot_read_is_refused_before_an_engine_is_asked() {
+    let machine = Machine::new();
+    machine.refuses(
+        2,
+        "fail kafka2 --how kill --grace 5s",
+        &["kill has no --grace", "kill has no options"],
+    );
+    machine.refuses(
+        2,
+        "fail kafka2 --how block --percent 20",
+        &["block has no --percent", "block has --direction, --traffic"],
+    );
+    machine.refuses(
+        2,
+        "fail kafka2 --how rate --rate fast",
+        &["rate cannot be done so", "`fast`"],
+    );
+    machine.refuses(2, "fail kafka2 --how config --setting retention", &["KEY=VALUE"]);
+    machine.refuses(2, "fail kafka2 --how kill --for 1s", &["3s is the least"]);
+    // With options that it has, all that lacks is the engine.
+    for good in [
+        "fail kafka2 --grace 5s",
+        "fail kafka2 --how block --traffic brokers,2181 --direction in",
+        "fail all-brokers --how config --topic test-1 --setting min.insync.replicas=3",
+        "fail random:zookeeper --how pause --seed 7 --dry-run",
+        "fail --partition kafka1,zookeeper1/kafka2,kafka3 --one-way",
+    ] {
+        machine.refuses(3, good, &["cannot reach the Docker engine"]);
+    }
+}
+
+#[test]
+fn whom_a_fault_shall_hit_is_said_once_and_by_names_or_roles_that_there_are() {
+    let machine = Machine::new();
+    machine.refuses(2, "fail", &["TARGET"]);
+    machine.refuses(2, "fail kafka2 --partition kafka1/kafka2", &["cannot be used with"]);
+    machine.refuses(2, "fail --partition kafka1", &["kafka1,zookeeper1/kafka2,kafka3"]);
+    machine.refuses(
+        2,
+        "fail --partition kafka1,zookeper1/kafka2",
+        &["there is no target `zookeper1`", "did you mean `zookeeper1`?"],
+    );
+    machine.refuses(2, "fail kafka2 --how partition", &["needs sets", "--partition"]);
+    machine.refuses(2, "fail kafka2 --one-way", &["--partition"]);
+    machine.refuses(2, "fail leader:test-1", &["leader:TOPIC/PARTITION"]);
+    machine.refuses(2, "fail leader:test-9/0", &["no partition test-9/0", "test-1, test-2"]);
+    machine.refuses(2, "fail random:disk", &["random takes one of"]);
+    machine.refuses(2, "fail contoller", &["did you mean `controller`?"]);
+}
+
+#[test]
+fn without_an_engine_every_fault_is_listed_with_its_options_and_none_is_in_place() {
+    let machine = Machine::new();
+    let ended = machine.khd("faults --json");
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("cannot reach the Docker engine"),
+        "{}",
+        ended.stderr
+    );
+    let faults: Value = serde_json::from_str(&ended.stdout).unwrap();
+    let names: Vec<&str> = faults
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| fault["fault"].as_str().unwrap())
+        .collect();
+    let all = khd::faults::How::all();
+    assert_eq!(names, all.iter().map(khd::faults::How::name).collect::<Vec<_>>());
+    let table = machine.khd("faults").stdout;
+    for fault in faults.as_array().unwrap() {
+        assert_eq!(fault["here"], "unknown: no engine");
+        assert!(table.contains(fault["meaning"].as_str().unwrap()), "{fault}");
+        for option in fault["options"].as_array().unwrap() {
+            let (flag, meaning) = (option["flag"].as_str().unwrap(), option["meaning"].as_str().unwrap());
+            let row = table.lines().find(|row| row.contains(flag) && row.ends_with(meaning));
+            assert!(row.is_some() && !meaning.is_empty(), "{option} in {table}");
+        }
+    }
+    machine.refuses(2, "faults --set kafka.server=5", &["did you mean `servers`?"]);
+    assert_eq!(machine.result_of("fail --list"), "no fault is in place\n");
+    assert_eq!(machine.result_of("fail --list --json"), "[]\n");
+}
+
+#[test]
 fn what_cannot_be_scaled_is_refused_before_an_engine_is_asked() {
     let machine = Machine::new();
     for (argument, said) in [

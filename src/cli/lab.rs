@@ -101,6 +101,15 @@ impl Lab {
         }
     }
 
+    /// Removes helpers that an earlier khd left: one that still works when its fault is undone would put it there again.
+    pub async fn remove_helpers(&self, project: &Project) -> anyhow::Result<()> {
+        for helper in &project.helpers {
+            self.engine.remove_container(helper).await?;
+            tell!("removed {helper}, which an earlier khd left");
+        }
+        Ok(())
+    }
+
     /// Everything of it that the engine holds, which must be something.
     pub async fn project(&self) -> anyhow::Result<Project> {
         let project = self.engine.project(&self.settings.project).await?;

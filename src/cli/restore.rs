@@ -3,25 +3,38 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::cli::lab::{Lab, command_line};
 use crate::cli::terminal::watched;
 use crate::cli::{interrupt, settings};
 use crate::drill::machine::Outcome;
-use crate::drill::wait::until;
+use crate::drill::wait::{proven, until};
 use crate::error::{Exit, Expected};
-use crate::faults::Injection;
 use crate::faults::journal::Journal;
 use crate::faults::selector::Selector;
+use crate::faults::{Injection, Means};
 use crate::timeline::conditions;
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
 use crate::topology::Topology;
 
-/// Undo the faults that are still in place, and wait until the lab is whole again
+/// How long brokers may take to answer, where they are needed to undo a fault.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// How long the lab may take to be whole again.
+const WHOLE_WITHIN: Duration = Duration::from_secs(120);
+
+/// Undo the faults that are still in place, prove that they healed, and wait until the lab is whole again
+///
+/// For a fault that was left on purpose, or by a khd that was killed. `khd fail --list` shows what is in place.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  khd restore\n  khd restore kafka2    also when kafka2 was stopped by hand")]
+#[command(after_help = "\
+Examples:
+  khd restore
+  khd restore kafka2        only what hits kafka2; starts it also when it was stopped by hand
+  khd restore consumer-1    only what hits that consumer")]
 pub struct Args {
-    /// Only this service; started even if it was not khd that stopped it
+    /// Only what hits this server or client; it is started even if it was not khd that stopped it
     target: Option<String>,
 }
 
@@ -37,32 +50,51 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let left = journal.clone();
     let cancel = interrupt::on_signal("ending", move || interrupt::faults_in_place(&left))?;
     let engine = lab.engine.as_ref();
-    // One that still works when its fault is undone would put it there again.
-    for helper in &project.helpers {
-        engine.remove_container(helper).await?;
-        tell!("removed {helper}, which an earlier khd left");
-    }
+    lab.remove_helpers(&project).await?;
     journal.forget_missing(&project)?;
     let expected = lab.expectation(&project);
+    let means = lab.means(expected.clone());
     let asked = |injection: &Injection| args.target.as_deref().is_none_or(|name| injection.hits(name));
-    let undone = journal.undo(&lab.means(expected.clone()), asked, |_| {}).await?;
-    for entry in &undone {
-        tell!("undid {}", entry.words());
-    }
-    if let Some(service) = &args.target
-        && undone.is_empty()
-    {
-        for target in Selector::Named(service.clone()).resolve(&project, &expected, &View::default(), 0)? {
-            engine.start(&target.container).await?;
-        }
-        tell!("khd had put no fault on {service}; it was started in case it was down");
-    }
+    let mut undone = journal
+        .undo(&means, |injection| asked(injection) && !injection.in_kafka(), undoing)
+        .await?;
     let timeline = Timeline::unrecorded();
     lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let _observers = lab.observe(&timeline);
+    // Of those that are still in place, brokers have to undo some.
+    if journal.entries()?.iter().any(asked) {
+        let answer = |view: &View| conditions::brokers_answer(view, &expected);
+        let wait = until(timeline.view(), ANSWER_WITHIN, &cancel, answer);
+        if watched(timeline.view(), answer, wait).await == Outcome::Interrupted {
+            return Err(Expected::interrupted("interrupted; a fault is still in place")
+                .hint("undo it: khd restore")
+                .into());
+        }
+        undone.extend(journal.undo(&means, asked, undoing).await?);
+    }
+    if let Some(name) = &args.target
+        && undone.is_empty()
+    {
+        for target in Selector::Named(name.clone()).resolve(&project, &expected, &View::default(), 0)? {
+            engine.start(&target.container).await?;
+        }
+        tell!("khd had put no fault on {name}; it was started in case it was down");
+    }
+    let left = journal.entries()?;
+    if !left.is_empty() {
+        let words: Vec<String> = left.iter().map(Injection::words).collect();
+        println!("still in place: {}", words.join(", "));
+        return Ok(Exit::Passed);
+    }
     let whole = |view: &View| conditions::whole(view, &expected);
-    let wait = until(timeline.view(), Duration::from_secs(120), &cancel, whole);
-    match watched(timeline.view(), whole, wait).await {
+    let outcome = match healed(&means, &timeline, &undone, &cancel).await {
+        Outcome::Done => {
+            let wait = until(timeline.view(), WHOLE_WITHIN, &cancel, whole);
+            watched(timeline.view(), whole, wait).await
+        }
+        outcome => outcome,
+    };
+    match outcome {
         Outcome::Done => {
             let what = if undone.is_empty() && args.target.is_none() {
                 "no fault was in place; "
@@ -84,4 +116,21 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
                 .into())
         }
     }
+}
+
+fn undoing(injection: &Injection) {
+    tell!("undoing {}", injection.words());
+}
+
+/// Waits until what the faults had broken works again.
+async fn healed(means: &Means, timeline: &Timeline, undone: &[Injection], cancel: &CancellationToken) -> Outcome {
+    for injection in undone {
+        let fault = injection.how.fault();
+        let look = async |view: View| fault.healed(means, injection, &view).await;
+        match proven(timeline.view(), fault.healed_within(), cancel, look).await {
+            Ok(proof) => tell!("undid {}: {proof}", injection.words()),
+            Err(outcome) => return outcome,
+        }
+    }
+    Outcome::Done
 }

@@ -12,6 +12,7 @@ use crate::drill::machine::Outcome;
 use crate::drill::wait::until;
 use crate::engine::{LogOptions, converge, images, preflight};
 use crate::error::{Exit, Expected};
+use crate::faults::Injection;
 use crate::faults::journal::Journal;
 use crate::timeline::conditions::{self, Lacking};
 use crate::timeline::record::Timeline;
@@ -81,10 +82,11 @@ async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
     // A lab that is brought up has no faults: those that an earlier khd left are undone.
     let journal = Journal::at(lab.dir.journal());
     let project = engine.project(&lab.settings.project).await?;
+    lab.remove_helpers(&project).await?;
     journal.forget_missing(&project)?;
-    journal
-        .undo(&lab.means(lab.expectation(&project)), |_| true, |_| {})
-        .await?;
+    // Those in Kafka's own state are undone once brokers answer.
+    let means = lab.means(lab.expectation(&project));
+    journal.undo(&means, |fault| !fault.in_kafka(), |_| {}).await?;
     converge::converge(engine, &lab.file, &images, steps.sender()).await?;
     Ok(())
 }
@@ -97,6 +99,15 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
     lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let observers = lab.observe(&timeline);
 
+    let journal = Journal::at(lab.dir.journal());
+    if !journal.entries()?.is_empty() {
+        let answer = |view: &View| conditions::brokers_answer(view, &expected);
+        let outcome = alive(&timeline, answer, deadline, cancel).await;
+        require(lab, outcome, within).await?;
+        journal
+            .undo(&lab.means(expected.clone()), Injection::in_kafka, |_| {})
+            .await?;
+    }
     let healthy = |view: &View| conditions::healthy(view, &expected);
     let outcome = alive(&timeline, healthy, deadline, cancel).await;
     require(lab, outcome, within).await?;

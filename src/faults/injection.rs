@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::faults::{How, Target};
+use crate::faults::{Field, How, Target};
 
 /// A fault on its targets, as it is journaled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,11 @@ impl Injection {
     /// It in words: `kill of kafka2`.
     pub fn words(&self) -> String {
         format!("{} of {}", self.how.name(), self.names())
+    }
+
+    /// Whether it is in Kafka's own state, so that it cannot be undone while no broker answers.
+    pub fn in_kafka(&self) -> bool {
+        self.how.fault().field() == Field::Kafka
     }
 
     /// Whether it hits the target of that name, or any of that service.

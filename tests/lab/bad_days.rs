@@ -40,7 +40,7 @@ fn a_fault_left_in_place_is_known_until_it_is_restored(lab: &Lab) {
 fn a_target_that_is_down_already_is_left_untouched(lab: &Lab) {
     lab.docker(&["stop", "khdtest-bad-kafka2-1"]);
     lab.run(&["fail", "kafka2"], 3)
-        .says("the lab is not healthy, so kafka2 was left untouched");
+        .says("the lab is not healthy, so it was left untouched");
     assert_eq!(lab.state_of("kafka2"), "exited");
     lab.run(&["restore", "kafka2"], 0).says("the lab is whole");
 }

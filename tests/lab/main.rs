@@ -16,4 +16,5 @@ mod links;
 mod main_job;
 #[path = "../schema/mod.rs"]
 mod schema;
+mod sigkill;
 mod support;

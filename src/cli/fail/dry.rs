@@ -32,6 +32,8 @@ pub async fn run(lab: &Lab, fail: &Fail, seed: u64) -> anyhow::Result<Exit> {
         // Those of the first step of a run.
         targets.extend(selector.resolve(&project, &expected, &view, seed.wrapping_add(1))?);
     }
+    targets.sort_by_key(Target::name);
+    targets.dedup();
     let fault = fail.how.fault();
     fault.check(&lab.topology, &targets)?;
     let names: Vec<String> = targets.iter().map(Target::name).collect();

@@ -2,7 +2,7 @@
 
 mod dry;
 mod list;
-mod options;
+pub mod options;
 
 use std::time::Duration;
 
@@ -38,10 +38,15 @@ Examples:
   khd fail kafka2                                    stop it (SIGTERM) for 20 s
   khd fail leader:test-1/0 --how kill --for 60s      kill whichever broker leads that partition
   khd fail controller --how pause                    freeze the controller
+  khd fail kafka2 --how cpu --cpus 0.1               leave it a tenth of a core
   khd fail leader:test-1/0 --how block --traffic brokers,zookeeper
                                                      cut it off from all servers, but not from clients
   khd fail --partition kafka1,zookeeper1/kafka2,kafka3,zookeeper2,zookeeper3
-  khd fail all-brokers --how loss --percent 20
+                                                     split the lab in two
+  khd fail all-brokers --how loss --percent 20       lose every fifth packet between them
+  khd fail kafka2 --how move-leaders                 let others lead what it led
+  khd fail all-brokers --how config --topic test-1 --setting min.insync.replicas=3
+  khd fail consumer-1 --how stall                    let it poll no more
   khd fail kafka2 --how kill --expect 'gap<20s' --expect 'availability>=0.999'
   khd fail kafka2 --report junit,markdown --output reports
   khd fail kafka2 --leave                            leave it down; khd restore starts it again
@@ -120,6 +125,12 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     if named.len() == targets.len() {
         how.fault().check(&lab.topology, &named)?;
     }
+    let journal = Journal::at(lab.dir.journal());
+    journal.forget_missing(&project)?;
+    if let Some(entry) = journal.entries()?.first() {
+        let message = format!("{} is still in place", entry.words());
+        return Err(Expected::environment(message).hint("undo it first: khd restore").into());
+    }
     let seed = args
         .seed
         .unwrap_or_else(|| Timestamp::now().as_millisecond().unsigned_abs());
@@ -127,12 +138,6 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let fail = Fail { label, targets, how };
     if args.dry_run {
         return dry::run(&lab, &fail, seed).await;
-    }
-    let journal = Journal::at(lab.dir.journal());
-    journal.forget_missing(&project)?;
-    if let Some(entry) = journal.entries()?.first() {
-        let message = format!("{} is still in place", entry.words());
-        return Err(Expected::environment(message).hint("undo it first: khd restore").into());
     }
     let left = journal.clone();
     let cancel = interrupt::on_signal("undoing the fault", move || interrupt::faults_in_place(&left))?;

@@ -1,5 +1,7 @@
 //! The options of faults as flags, and how they become a fault.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use crate::error::{Expected, nearest};
@@ -42,7 +44,7 @@ pub struct Options {
     /// config: a setting of Kafka's, such as min.insync.replicas=3; several times for several
     #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = crate::cli::settings::key_value)]
     set: Vec<(String, String)>,
-    /// partition: the first set still hears the others
+    /// partition: the first set still hears the others, but they do not hear it
     #[arg(long, requires = "partition")]
     one_way: bool,
 }
@@ -62,14 +64,28 @@ impl Options {
             let hint = format!("{near}there are {}; khd faults explains them", known.join(", "));
             return Err(Expected::usage(format!("there is no fault `{name}`")).hint(hint));
         }
+        if name == "partition" && sets.is_none() {
+            return Err(Expected::usage("a partition needs sets that are cut from each other")
+                .hint("khd fail --partition kafka1,zookeeper1/kafka2,kafka3,zookeeper2,zookeeper3"));
+        }
         let mut given = self.given();
         if let Some(sets) = sets {
             given.insert("sets".into(), sets.into());
         }
+        let known = meanings().remove(name).unwrap_or_default();
+        if let Some(strange) = given.keys().find(|option| !known.contains_key(*option)) {
+            let flags: Vec<String> = known.keys().map(|option| flag(option)).collect();
+            let flags = if flags.is_empty() {
+                format!("{name} has no options")
+            } else {
+                format!("{name} has {}", flags.join(", "))
+            };
+            return Err(Expected::usage(format!("{name} has no {}", flag(strange))).hint(flags));
+        }
         given.insert("how".into(), name.into());
         serde_json::from_value(Value::Object(given)).map_err(|error| {
             Expected::usage(format!("{name} cannot be done so: {error}"))
-                .hint("khd faults lists the options of each fault")
+                .hint("khd faults explains the options of each fault")
         })
     }
 
@@ -110,6 +126,39 @@ impl Options {
     }
 }
 
+/// The flag that sets an option of a fault.
+pub fn flag(option: &str) -> String {
+    match option {
+        // `--set` is about khd's own settings.
+        "set" => "--setting".into(),
+        "sets" => "--partition".into(),
+        option => format!("--{option}"),
+    }
+}
+
+/// What the options mean, by the names of fault and option, as the JSON Schema of faults tells.
+pub fn meanings() -> BTreeMap<String, BTreeMap<String, String>> {
+    let schema = schemars::schema_for!(How).to_value();
+    let faults = schema["oneOf"].as_array().into_iter().flatten();
+    let told = faults.filter_map(|fault| {
+        let name = fault["properties"]["how"]["const"].as_str()?;
+        // A fault with options is a definition of its own, beside its name.
+        let definition = fault["$ref"]
+            .as_str()
+            .and_then(|of| schema.pointer(of.strip_prefix('#')?));
+        let properties = [Some(fault), definition].into_iter().flatten();
+        let properties = properties.filter_map(|of| of["properties"].as_object()).flatten();
+        let options = properties.filter(|(option, _)| *option != "how").map(|(option, is)| {
+            (
+                option.clone(),
+                is["description"].as_str().unwrap_or_default().to_owned(),
+            )
+        });
+        Some((name.to_owned(), options.collect()))
+    });
+    told.collect()
+}
+
 /// Reads sets of names that are cut from each other: `kafka1,zookeeper1/kafka2,kafka3`.
 ///
 /// # Errors
@@ -129,30 +178,9 @@ pub fn sets(text: &str) -> Result<Vec<Vec<String>>, String> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::*;
+    use clap::Args as _;
 
-    /// Every option of every fault, as the JSON Schema of faults tells.
-    fn known() -> BTreeSet<String> {
-        let schema = serde_json::to_value(schemars::schema_for!(How)).unwrap();
-        let mut names = BTreeSet::new();
-        for fault in schema["oneOf"].as_array().unwrap() {
-            let mut parts = vec![fault.clone()];
-            if let Some(path) = fault["$ref"].as_str() {
-                parts.push(schema.pointer(path.trim_start_matches('#')).unwrap().clone());
-            }
-            for part in parts {
-                names.extend(
-                    part["properties"]
-                        .as_object()
-                        .into_iter()
-                        .flatten()
-                        .map(|(name, _)| name.clone()),
-                );
-            }
-        }
-        names.remove("how");
-        names
-    }
+    use super::*;
 
     #[test]
     fn every_option_of_every_fault_is_a_flag_and_every_flag_an_option_of_some_fault() {
@@ -173,7 +201,22 @@ mod tests {
         let mut flags: BTreeSet<String> = all.given().into_iter().map(|(name, _)| name).collect();
         // It is what --partition says.
         flags.insert("sets".into());
-        assert_eq!(flags, known());
+        let known = || meanings().into_values().flatten();
+        assert_eq!(flags, known().map(|(option, _)| option).collect::<BTreeSet<_>>());
+        let command = crate::cli::fail::Args::augment_args(clap::Command::new("fail"));
+        for (option, meaning) in known() {
+            let mut flags = command.get_arguments().filter_map(|argument| argument.get_long());
+            assert!(flags.any(|name| format!("--{name}") == flag(&option)), "{option}");
+            assert!(!meaning.is_empty(), "{option}");
+        }
+        let named: BTreeSet<String> = meanings().into_keys().collect();
+        assert_eq!(
+            named,
+            How::all()
+                .iter()
+                .map(|how| how.name().to_owned())
+                .collect::<BTreeSet<_>>()
+        );
         assert_eq!(all.given()["traffic"], serde_json::json!(["brokers", 9092]));
         assert_eq!(all.given()["percent"], serde_json::json!(20));
     }
@@ -185,11 +228,17 @@ mod tests {
             ..Options::default()
         };
         assert_eq!(grace.how("stop", None).unwrap().name(), "stop");
-        let error = grace.how("kill", None).unwrap_err().message;
-        assert!(
-            error.contains("kill cannot be done so: unknown field `grace`"),
-            "{error}"
-        );
+        let error = grace.how("kill", None).unwrap_err();
+        assert_eq!(error.message, "kill has no --grace");
+        assert_eq!(error.hint.unwrap(), "kill has no options");
+        let error = grace.how("block", None).unwrap_err();
+        assert_eq!(error.hint.unwrap(), "block has --direction, --traffic");
+        let wrong = Options {
+            rate: Some("fast".into()),
+            ..Options::default()
+        };
+        let error = wrong.how("rate", None).unwrap_err();
+        assert!(error.message.contains("`fast` is no rate"), "{}", error.message);
         let error = grace.how("kil", None).unwrap_err();
         assert!(error.hint.unwrap().starts_with("did you mean `kill`?"));
     }

@@ -187,6 +187,10 @@ impl Fault for Block {
         self.links(targets, topology).out(topology)
     }
 
+    async fn possible(&self, means: &Means) -> anyhow::Result<()> {
+        self.remember(means, &[]).await.map(|_| ())
+    }
+
     async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
         kernel(means).await?.require(&[Needs::Iptables])?;
         Ok(Value::Null)

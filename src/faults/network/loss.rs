@@ -53,6 +53,10 @@ impl Fault for Loss {
         BTreeSet::new()
     }
 
+    async fn possible(&self, means: &Means) -> anyhow::Result<()> {
+        self.remember(means, &[]).await.map(|_| ())
+    }
+
     async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
         kernel(means).await?.require(&[Needs::Iptables, Needs::Statistic])?;
         Ok(Value::Null)

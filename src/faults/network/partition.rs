@@ -105,6 +105,10 @@ impl Fault for Partition {
         self.links(targets).out(topology)
     }
 
+    async fn possible(&self, means: &Means) -> anyhow::Result<()> {
+        self.remember(means, &[]).await.map(|_| ())
+    }
+
     async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
         kernel(means).await?.require(&[Needs::Iptables])?;
         Ok(Value::Null)

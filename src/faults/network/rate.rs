@@ -114,6 +114,10 @@ impl Fault for Rate {
         BTreeSet::new()
     }
 
+    async fn possible(&self, means: &Means) -> anyhow::Result<()> {
+        self.remember(means, &[]).await.map(|_| ())
+    }
+
     async fn remember(&self, means: &Means, targets: &[Target]) -> anyhow::Result<Value> {
         kernel(means).await?.require(&[Needs::Htb, Needs::U32])?;
         require_unshaped(means, targets).await?;
