@@ -56,9 +56,10 @@ fn row(run: &Recorded, now: Timestamp, zone: &TimeZone) -> Vec<String> {
         Some(why) => format!("{}: {why}", run.verdict.word()),
         None => run.verdict.word().to_owned(),
     };
-    let what = run.command.as_deref().map_or_else(String::new, |command| {
-        what(run.drill.as_deref(), command)
-    });
+    let what = run
+        .command
+        .as_deref()
+        .map_or_else(String::new, |command| what(run.drill.as_deref(), command));
     vec![run.run.clone(), what, when, gap, verdict]
 }
 

@@ -143,6 +143,7 @@ impl Runner<'_> {
                 })
                 .await
             }
+            // The step is a pause: the drill's author asked for it.
             Action::Wait(time) => tokio::select! {
                 () = tokio::time::sleep(*time) => Outcome::Done,
                 () = self.hurry.cancelled() => Outcome::Interrupted,
@@ -229,6 +230,7 @@ impl Runner<'_> {
                 Some(error) if Instant::now() >= deadline => return Err(error.into()),
                 Some(_) => {}
             }
+            // Until the next look; the deadline above bounds them all.
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(100)) => {}
                 () = self.hurry.cancelled() => return Ok(None),
@@ -277,6 +279,7 @@ impl Runner<'_> {
                 Err(error) if tries == TRIES => return failed(error),
                 Err(_) => {
                     tries += 1;
+                    // For an engine that is just coming back; there are only so many tries.
                     tokio::time::sleep(PAUSE).await;
                 }
             }

@@ -79,6 +79,7 @@ pub async fn proven(
         if Instant::now() >= deadline {
             return Err(Outcome::Expired(lacking));
         }
+        // Until the next look; the deadline above bounds them all.
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = cancel.cancelled() => return Err(Outcome::Interrupted),

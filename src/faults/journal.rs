@@ -110,6 +110,7 @@ impl Journal {
         for entry in self.entries()?.into_iter().rev().filter(which) {
             let fault = entry.how.fault();
             if let Some(moment) = fault.undo_not_before(&entry, &means.expected) {
+                // Nothing tells that the moment has come but the clock; it is at most a session's time away.
                 let left = Timestamp::now().duration_until(moment);
                 tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
             }

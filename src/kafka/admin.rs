@@ -161,6 +161,7 @@ impl<'a> Admin<'a> {
                 let failure = failure.context("the lab has no broker")?;
                 return Err(failure.context(format!("no broker acted as the controller within {waited} s")));
             }
+            // An election may be under way; the deadline above bounds the tries.
             tokio::time::sleep(PAUSE).await;
         }
     }

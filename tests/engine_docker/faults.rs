@@ -224,6 +224,7 @@ async fn a_helper_is_removed_when_it_fails_cannot_start_or_nobody_waits_for_it()
     // The address of the server, which nobody has now: nothing answers until the time is over.
     let link = format!("{}:8080", server.address.unwrap());
     let slow = helper(&lab, Some(&worker.name), &["try", "2000", &link]);
+    // Looked for until the helper itself ends, after 2 s.
     let seen = async {
         while lab.project().await.helpers.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -233,6 +234,7 @@ async fn a_helper_is_removed_when_it_fails_cannot_start_or_nobody_waits_for_it()
         said = lab.docker.run_helper(&slow) => panic!("it ended before it was seen: {said:?}"),
         () = seen => {}
     }
+    // Looked for until the time-out below.
     let gone = async {
         while !lab.project().await.helpers.is_empty() {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -66,7 +66,7 @@ pub fn scripts(names: &[String], tag: Option<&str>, base: &Settings) -> anyhow::
 /// # Errors
 /// When there is none.
 pub fn tagged(tag: &str) -> Result<Vec<Script>, Expected> {
-    let all = shipped::scripts();
+    let all = shipped::scripts()?;
     let mut tags: Vec<&str> = all.iter().flat_map(|script| &script.tags).map(String::as_str).collect();
     tags.sort_unstable();
     tags.dedup();

@@ -23,7 +23,7 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let scripts = match &args.tag {
         Some(tag) => find::tagged(tag)?,
-        None => shipped::scripts(),
+        None => shipped::scripts()?,
     };
     let text = if args.output.json() {
         let all = scripts

@@ -23,6 +23,7 @@ use crate::drill::runner;
 use crate::drill::script::{Course, NEGATIVE, Need, Script};
 use crate::engine::{Helper, images};
 use crate::error::{Exit, Expected};
+use crate::faults::journal::Journal;
 use crate::report::{Format, Judgement};
 use crate::state::{RunFolder, publish};
 use crate::verdicts::Status;
@@ -88,8 +89,12 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let groups = grouped(wanted.collect::<Result<_, Expected>>()?);
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
-    let cancel = interrupt::on_signal("the drill heals what it broke, and no other begins", || {
-        "faults and containers may be left: khd restore, khd down".to_owned()
+    let journal = Journal::at(lab.dir.journal());
+    let cancel = interrupt::on_signal("the drill heals what it broke, and no other begins", move || {
+        format!(
+            "{}; the lab may be left: khd down",
+            interrupt::faults_in_place(&journal)
+        )
     })?;
     let seed = args.seed.unwrap_or_else(any_seed);
     tell!("seed {seed}");

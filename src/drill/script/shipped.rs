@@ -3,6 +3,7 @@
 use include_dir::{Dir, include_dir};
 
 use super::Script;
+use crate::error::Expected;
 use crate::settings::Settings;
 
 static FOLDER: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/drills");
@@ -27,7 +28,13 @@ pub fn text(name: &str) -> Option<&'static str> {
 }
 
 /// All of them, read for a lab of khd's own settings.
-pub fn scripts() -> Vec<Script> {
-    let read = |(name, text): (&str, &str)| Script::read(&format!("{name}.yaml"), text, &Settings::default()).ok();
-    all().into_iter().filter_map(read).collect()
+///
+/// # Errors
+/// When one of them cannot be read, which would be a defect of khd: none is left out in silence.
+pub fn scripts() -> Result<Vec<Script>, Expected> {
+    let read = |(name, text): (&str, &str)| {
+        let script = Script::read(&format!("{name}.yaml"), text, &Settings::default());
+        script.map_err(Expected::from)
+    };
+    all().into_iter().map(read).collect()
 }

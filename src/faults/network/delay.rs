@@ -104,8 +104,7 @@ impl Fault for Delay {
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        helper::at_each(means, &injection.targets, |_| vec!["unshape".into()]).await?;
-        Ok(())
+        helper::unshape(means, injection).await
     }
 
     async fn effect(&self, means: &Means, injection: &Injection, _: &View) -> Proof {

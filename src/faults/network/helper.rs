@@ -68,6 +68,15 @@ pub(super) async fn remove(means: &Means, injection: &Injection) -> anyhow::Resu
     Ok(())
 }
 
+/// Takes the queue of a rate or a delay away, where it is.
+///
+/// # Errors
+/// Those of [`run`].
+pub(super) async fn unshape(means: &Means, injection: &Injection) -> anyhow::Result<()> {
+    at_each(means, &injection.targets, |_| vec!["unshape".into()]).await?;
+    Ok(())
+}
+
 /// What of a fault is still in the namespaces of its targets: lines of `show` that `mark` is part of.
 ///
 /// # Errors

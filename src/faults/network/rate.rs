@@ -137,8 +137,7 @@ impl Fault for Rate {
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        helper::at_each(means, &injection.targets, |_| vec!["unshape".into()]).await?;
-        Ok(())
+        helper::unshape(means, injection).await
     }
 
     /// Bytes that the narrow class sends while they are counted twice. The time between the counts is taken from the begin
@@ -148,6 +147,7 @@ impl Fault for Rate {
         let count = || helper::at_each(means, &injection.targets, |_| vec!["sent".into(), subnet.clone()]);
         let began = Instant::now();
         let before = count().await.map_err(lacking)?;
+        // A rate is bytes over time, so time has to pass.
         tokio::time::sleep(MEASURE).await;
         let after = count().await.map_err(lacking)?;
         let time = began.elapsed();

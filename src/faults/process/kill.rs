@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, gone, registration_expires, start};
+use super::{back, gone, registration_expires, start, together};
 use crate::faults::{Fault, Field, Injection, Means, Proof};
 use crate::timeline::view::View;
 use crate::topology::Expectation;
@@ -26,10 +26,8 @@ impl Fault for Kill {
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        for target in &injection.targets {
-            means.engine.kill(&target.container).await?;
-        }
-        Ok(())
+        let targets = injection.targets.iter();
+        together(targets.map(|target| means.engine.kill(&target.container)).collect()).await
     }
 
     fn undo_not_before(&self, injection: &Injection, expected: &Expectation) -> Option<Timestamp> {

@@ -8,16 +8,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::back;
+use super::{back, lacking, there};
 use crate::engine::ResourceLimits;
 use crate::error::Expected;
 use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
 use crate::settings::size;
+use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::Topology;
-
-/// The limits of each container, by its name, as they were.
-type Before = BTreeMap<String, ResourceLimits>;
 
 /// Less processor time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -47,81 +45,124 @@ impl Default for Memory {
     }
 }
 
-async fn before(means: &Means, targets: &[Target]) -> anyhow::Result<Value> {
-    let mut before = Before::new();
-    for target in targets {
-        let limits = means.engine.limits(&target.container).await?;
-        before.insert(target.container.clone(), limits);
-    }
-    Ok(serde_json::to_value(before)?)
+/// One of the limits that a container has.
+trait Resource: Send + Sync + std::fmt::Debug + 'static {
+    /// Why it cannot be so, if it cannot.
+    fn refused(&self) -> Option<Expected>;
+
+    /// What it does.
+    fn words(&self) -> &'static str;
+
+    /// The limit, in words.
+    fn limit(&self) -> String;
+
+    /// Sets this limit and no other.
+    fn set(&self, limits: &mut ResourceLimits);
+
+    /// Sets this limit, and no other, to what it was.
+    fn reset(&self, limits: &mut ResourceLimits, before: &ResourceLimits);
+
+    /// Whether two limits are the same in this.
+    fn same(&self, one: &ResourceLimits, other: &ResourceLimits) -> bool;
 }
 
-fn remembered(injection: &Injection) -> anyhow::Result<Before> {
+impl Resource for Cpu {
+    fn refused(&self) -> Option<Expected> {
+        let possible = self.cpus >= 0.01 && self.cpus.is_finite();
+        (!possible).then(|| Expected::usage(format!("cpus {} is not possible: 0.01 is the least", self.cpus)))
+    }
+
+    fn words(&self) -> &'static str {
+        "let it use less processor time"
+    }
+
+    fn limit(&self) -> String {
+        format!("{} cores", self.cpus)
+    }
+
+    fn set(&self, limits: &mut ResourceLimits) {
+        limits.cpus = Some(self.cpus);
+    }
+
+    fn reset(&self, limits: &mut ResourceLimits, before: &ResourceLimits) {
+        limits.cpus = before.cpus;
+    }
+
+    /// Engines hold cores to a hundred-thousandth.
+    fn same(&self, one: &ResourceLimits, other: &ResourceLimits) -> bool {
+        match (one.cpus, other.cpus) {
+            (Some(one), Some(other)) => (one - other).abs() < 1e-4,
+            (one, other) => one == other,
+        }
+    }
+}
+
+impl Resource for Memory {
+    fn refused(&self) -> Option<Expected> {
+        let size = size::bytes(&self.memory).ok();
+        // The engine's own least.
+        let possible = size.is_some_and(|bytes| bytes >= 6 << 20);
+        (!possible).then(|| {
+            Expected::usage(format!("memory {} is not possible", self.memory))
+                .hint("write it like 600m or 1g; 6m is the least")
+        })
+    }
+
+    fn words(&self) -> &'static str {
+        "let it use less memory; below what it uses, the kernel may end it"
+    }
+
+    fn limit(&self) -> String {
+        format!("{} of memory", self.memory)
+    }
+
+    fn set(&self, limits: &mut ResourceLimits) {
+        limits.memory = size::bytes(&self.memory).ok();
+    }
+
+    fn reset(&self, limits: &mut ResourceLimits, before: &ResourceLimits) {
+        limits.memory = before.memory;
+    }
+
+    fn same(&self, one: &ResourceLimits, other: &ResourceLimits) -> bool {
+        one.memory == other.memory
+    }
+}
+
+/// The limits of each container, by its name, as they were.
+type Before = BTreeMap<String, ResourceLimits>;
+
+fn before(injection: &Injection) -> anyhow::Result<Before> {
     serde_json::from_value(injection.before.clone()).context("the journal does not say what the limits were")
 }
 
-/// Changes the limits of each target from what they were before.
-async fn change(
-    means: &Means,
-    injection: &Injection,
-    to: impl Fn(ResourceLimits) -> ResourceLimits,
-) -> anyhow::Result<()> {
-    for (container, limits) in remembered(injection)? {
-        means.engine.limit(&container, &to(limits)).await?;
-    }
-    Ok(())
-}
-
-/// Takes the limits back; a container that is gone has none, and one that the kernel has ended is started.
-async fn restore(means: &Means, injection: &Injection) -> anyhow::Result<()> {
-    let project = means.engine.project(&means.topology.project).await?;
-    for (container, limits) in remembered(injection)? {
-        let Some(found) = project.containers.iter().find(|found| found.name == container) else {
-            continue;
-        };
-        means.engine.limit(&container, &limits).await?;
-        if !found.is_up() {
-            means.engine.start(&container).await?;
+/// Proves that the engine holds each target to its limits before, but for this one where it shall be set.
+async fn held(means: &Means, injection: &Injection, resource: &impl Resource, set: bool) -> Result<(), Lacking> {
+    for (container, mut limits) in before(injection).map_err(lacking)? {
+        if set {
+            resource.set(&mut limits);
         }
-    }
-    Ok(())
-}
-
-/// Proves that the engine holds every target to these limits.
-async fn limited(
-    means: &Means,
-    injection: &Injection,
-    to: impl Fn(ResourceLimits) -> ResourceLimits,
-) -> Result<(), Vec<String>> {
-    let told = |error: anyhow::Error| vec![format!("{error:#}")];
-    for (container, before) in remembered(injection).map_err(told)? {
-        let now = means.engine.limits(&container).await.map_err(told)?;
-        if now != to(before) {
+        let now = means.engine.limits(&container).await.map_err(lacking)?;
+        if !resource.same(&now, &limits) {
             return Err(vec![format!("the engine holds {container} to {now:?}")]);
         }
     }
     Ok(())
 }
 
+/// A limit is changed in what the engine holds now, so that two on one target leave each other alone.
 #[async_trait]
-impl Fault for Cpu {
+impl<R: Resource> Fault for R {
     fn field(&self) -> Field {
         Field::Process
     }
 
     fn meaning(&self) -> &'static str {
-        "let it use less processor time"
+        self.words()
     }
 
     fn check(&self, _: &Topology, _: &[Target]) -> Result<(), Expected> {
-        if self.cpus >= 0.01 && self.cpus.is_finite() {
-            Ok(())
-        } else {
-            Err(Expected::usage(format!(
-                "cpus {} is not possible: 0.01 is the least",
-                self.cpus
-            )))
-        }
+        self.refused().map_or(Ok(()), Err)
     }
 
     fn out(&self, _: &[Target], _: &Topology) -> BTreeSet<String> {
@@ -129,93 +170,42 @@ impl Fault for Cpu {
     }
 
     async fn remember(&self, means: &Means, targets: &[Target]) -> anyhow::Result<Value> {
-        before(means, targets).await
+        let mut before = Before::new();
+        for target in targets {
+            let limits = means.engine.limits(&target.container).await?;
+            before.insert(target.container.clone(), limits);
+        }
+        Ok(serde_json::to_value(before)?)
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        change(means, injection, |before| self.over(before)).await
+        for target in &injection.targets {
+            let mut limits = means.engine.limits(&target.container).await?;
+            self.set(&mut limits);
+            means.engine.limit(&target.container, &limits).await?;
+        }
+        Ok(())
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        restore(means, injection).await
-    }
-
-    async fn effect(&self, means: &Means, injection: &Injection, _: &View) -> Proof {
-        limited(means, injection, |before| self.over(before)).await?;
-        Ok(format!("the engine holds {} to {} cores", injection.names(), self.cpus))
-    }
-
-    async fn healed(&self, means: &Means, injection: &Injection, view: &View) -> Proof {
-        limited(means, injection, |before| before).await?;
-        back(means, injection, view)
-    }
-}
-
-impl Cpu {
-    fn over(&self, before: ResourceLimits) -> ResourceLimits {
-        ResourceLimits {
-            cpus: Some(self.cpus),
-            ..before
-        }
-    }
-}
-
-impl Memory {
-    fn over(&self, before: ResourceLimits) -> ResourceLimits {
-        ResourceLimits {
-            memory: size::bytes(&self.memory).ok().or(before.memory),
-            ..before
-        }
-    }
-}
-
-#[async_trait]
-impl Fault for Memory {
-    fn field(&self) -> Field {
-        Field::Process
-    }
-
-    fn meaning(&self) -> &'static str {
-        "let it use less memory; below what it uses, the kernel may end it"
-    }
-
-    fn check(&self, _: &Topology, _: &[Target]) -> Result<(), Expected> {
-        match size::bytes(&self.memory) {
-            // The engine's own least.
-            Ok(bytes) if bytes >= 6 << 20 => Ok(()),
-            _ => {
-                Err(Expected::usage(format!("memory {} is not possible", self.memory)).hint("write it like 600m or 1g"))
+        let before = before(injection)?;
+        for target in there(means, injection).await? {
+            let mut limits = means.engine.limits(&target.container).await?;
+            if let Some(before) = before.get(&target.container) {
+                self.reset(&mut limits, before);
             }
+            means.engine.limit(&target.container, &limits).await?;
         }
-    }
-
-    fn out(&self, _: &[Target], _: &Topology) -> BTreeSet<String> {
-        BTreeSet::new()
-    }
-
-    async fn remember(&self, means: &Means, targets: &[Target]) -> anyhow::Result<Value> {
-        before(means, targets).await
-    }
-
-    async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        change(means, injection, |before| self.over(before)).await
-    }
-
-    async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        restore(means, injection).await
+        Ok(())
     }
 
     async fn effect(&self, means: &Means, injection: &Injection, _: &View) -> Proof {
-        limited(means, injection, |before| self.over(before)).await?;
-        Ok(format!(
-            "the engine holds {} to {} of memory",
-            injection.names(),
-            self.memory
-        ))
+        held(means, injection, self, true).await?;
+        Ok(format!("the engine holds {} to {}", injection.names(), self.limit()))
     }
 
     async fn healed(&self, means: &Means, injection: &Injection, view: &View) -> Proof {
-        limited(means, injection, |before| before).await?;
+        held(means, injection, self, false).await?;
         back(means, injection, view)
     }
 }

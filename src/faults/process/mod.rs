@@ -9,6 +9,7 @@ pub mod stop;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use crate::faults::{Injection, Means, Proof, Target};
@@ -26,12 +27,26 @@ async fn there<'a>(means: &Means, injection: &'a Injection) -> anyhow::Result<Ve
     Ok(injection.targets.iter().filter(there).collect())
 }
 
+/// Waits for work that is done at every target at the same time; all of it is tried before the first failure is told.
+async fn together(work: Vec<impl Future<Output = anyhow::Result<()>>>) -> anyhow::Result<()> {
+    join_all(work).await.into_iter().collect()
+}
+
 /// Starts the targets that the engine still has.
 async fn start(means: &Means, injection: &Injection) -> anyhow::Result<()> {
-    for target in there(means, injection).await? {
-        means.engine.start(&target.container).await?;
-    }
-    Ok(())
+    let targets = there(means, injection).await?;
+    together(
+        targets
+            .iter()
+            .map(|target| means.engine.start(&target.container))
+            .collect(),
+    )
+    .await
+}
+
+/// A failure as what is lacking for a proof: the next look may do better.
+fn lacking(error: anyhow::Error) -> Lacking {
+    vec![format!("{error:#}")]
 }
 
 /// The moment from which brokers that died when the fault was injected can be started again: one that starts while its

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{answers, back, state, there};
+use super::{answers, back, state, there, together};
 use crate::faults::{Fault, Field, Injection, Means, Proof};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
@@ -25,17 +25,19 @@ impl Fault for Pause {
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        for target in &injection.targets {
-            means.engine.pause(&target.container).await?;
-        }
-        Ok(())
+        let targets = injection.targets.iter();
+        together(targets.map(|target| means.engine.pause(&target.container)).collect()).await
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        for target in there(means, injection).await? {
-            means.engine.unpause(&target.container).await?;
-        }
-        Ok(())
+        let targets = there(means, injection).await?;
+        together(
+            targets
+                .iter()
+                .map(|target| means.engine.unpause(&target.container))
+                .collect(),
+        )
+        .await
     }
 
     async fn effect(&self, means: &Means, injection: &Injection, view: &View) -> Proof {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, gone, start};
+use super::{back, gone, start, together};
 use crate::faults::{Fault, Field, Injection, Means, Proof};
 use crate::settings::duration;
 use crate::timeline::view::View;
@@ -36,10 +36,13 @@ impl Fault for Restart {
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        for target in &injection.targets {
-            means.engine.stop(&target.container, self.grace).await?;
-        }
-        Ok(())
+        let targets = injection.targets.iter();
+        together(
+            targets
+                .map(|target| means.engine.stop(&target.container, self.grace))
+                .collect(),
+        )
+        .await
     }
 
     /// The start is what undoes the stop, so that it happens too when khd dies in between.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, gone, start};
+use super::{back, gone, start, together};
 use crate::faults::{Fault, Field, Injection, Means, Proof};
 use crate::settings::duration;
 use crate::timeline::view::View;
@@ -32,10 +32,13 @@ impl Fault for Stop {
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        for target in &injection.targets {
-            means.engine.stop(&target.container, self.grace).await?;
-        }
-        Ok(())
+        let targets = injection.targets.iter();
+        together(
+            targets
+                .map(|target| means.engine.stop(&target.container, self.grace))
+                .collect(),
+        )
+        .await
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {

@@ -97,6 +97,7 @@ fn poll(
     let ahead = options.commit == Commit::BeforeProcessing;
     while options.count.is_none_or(|count| delivered < count) && !cancel.is_cancelled() {
         let batch = if options.stalled.load(Ordering::Relaxed) {
+            // In the place of the poll that it does not make: the loop still writes signs of life, and sees its end.
             std::thread::sleep(POLL);
             Vec::new()
         } else {
