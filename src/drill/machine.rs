@@ -444,11 +444,11 @@ mod tests {
         let (begun, ending) = run(&one(false), |_| Outcome::Done);
         assert_eq!(
             begun,
-            ["healthy", "fail", "until", "wait", "restore", "recover", "audit"]
+            ["healthy", "fail", "wait", "until", "restore", "recover", "audit"]
         );
         assert_eq!(ending, Ending::Judge);
         let (begun, ending) = run(&one(true), |_| Outcome::Done);
-        assert_eq!(begun, ["healthy", "fail", "until", "wait", "audit"]);
+        assert_eq!(begun, ["healthy", "fail", "wait", "until", "audit"]);
         assert_eq!(ending, Ending::Judge);
     }
 
@@ -475,7 +475,7 @@ mod tests {
             "restore" | "undo" => Outcome::Failed("the engine is gone".into()),
             _ => Outcome::Done,
         });
-        assert_eq!(begun, ["healthy", "fail", "until", "wait", "restore", "undo"]);
+        assert_eq!(begun, ["healthy", "fail", "wait", "until", "restore", "undo"]);
         assert_eq!(
             ending,
             Ending::Broken {

@@ -75,7 +75,7 @@ pub struct Fail {
 }
 
 impl Plan {
-    /// One fault, held for a while once the lab has settled without its targets, and then undone.
+    /// One fault, held for a while and until the lab has settled without its targets, and then undone.
     pub fn of_one(fail: Fail, hold: Duration, leave: bool, limits: Limits, seed: u64) -> Self {
         let words: Vec<String> = fail.targets.iter().map(Selector::to_string).collect();
         let drill = format!("{}-{}", fail.how.name(), words.join("-"));
@@ -88,12 +88,13 @@ impl Plan {
             condition: Condition::Settled,
             within,
         };
-        let mut rows = vec![vec![Step::Do(settled)]];
+        let mut steps = vec![Step::Do(Action::Fail(fail))];
         if stays {
-            // Held for as long as was asked from its proof on, however long the lab takes to settle.
-            rows.push(vec![Step::Do(Action::Wait(hold))]);
+            steps.push(Step::Do(Action::Wait(hold)));
         }
-        let mut steps = vec![Step::Do(Action::Fail(fail)), Step::Parallel(rows)];
+        // Last, so that the lab has settled when the fault is undone: a group that a new coordinator took over looks stable
+        // before its members have come back.
+        steps.push(Step::Do(settled));
         if stays && !leave {
             steps.push(Step::Do(Action::Restore(Some(label))));
         }

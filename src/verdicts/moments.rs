@@ -109,7 +109,9 @@ pub fn waited(evidence: &Evidence, conditions: &[&str], from: usize, to: usize) 
 /// or for as long as a session takes to expire.
 pub fn noticed(evidence: &Evidence, moment: &Moment<'_>) -> bool {
     let from = moment.servers_since;
-    let last = evidence.events[..moment.at].last().map_or(0, |event| event.elapsed_ms);
+    // Where nothing ends it, the last event does.
+    let ends = evidence.events.get(moment.at).or(evidence.events.last());
+    let last = ends.map_or(0, |event| event.elapsed_ms);
     let expiry = evidence.expected.session_timeout_ms + MARGIN_MS;
     let injected = evidence.faults.iter().any(|fault| fault.injected == from);
     // What comes back has no time of its own to do so.

@@ -32,8 +32,8 @@ const COURSE: [&str; 12] = [
     "stop kafka2",
     "effective",
     "fail ok",
-    "until ok",
     "wait ok",
+    "until ok",
     "undone kafka2",
     "healed",
     "restore ok",
@@ -331,11 +331,10 @@ async fn an_interruption_before_the_fault_touches_nothing() {
 async fn an_interruption_in_any_later_phase_ends_with_the_target_started() {
     // How far each gets, and what follows then.
     let undone = ["undone kafka2", "undo ok"];
-    let cut = ["until: interrupted", "wait: interrupted", "undone kafka2", "undo ok"];
     for (phase, whole, then) in [
         ("fail", 2, &[&["fail: interrupted"], &undone[..]].concat()[..]),
-        ("until", 4, &cut),
-        ("wait", 4, &cut),
+        ("wait", 4, &[&["wait: interrupted"], &undone[..]].concat()),
+        ("until", 5, &[&["until: interrupted"], &undone[..]].concat()),
         // The way back is not to be interrupted.
         ("restore", 7, &["restore: interrupted", "undo ok"]),
         ("recover", 9, &["recover: interrupted"]),
@@ -351,13 +350,13 @@ async fn an_interruption_in_any_later_phase_ends_with_the_target_started() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fault_that_should_be_left_is_undone_on_interruption_until_it_was_held_as_asked() {
-    let cut = ["until: interrupted", "wait: interrupted", "undone kafka2", "undo ok"];
     for (phase, whole, then) in [
-        ("fail", 2, &["fail: interrupted", "undone kafka2", "undo ok"][..]),
-        ("wait", 4, &cut),
+        ("fail", 2, ["fail: interrupted", "undone kafka2", "undo ok"]),
+        ("wait", 4, ["wait: interrupted", "undone kafka2", "undo ok"]),
+        ("until", 5, ["until: interrupted", "undone kafka2", "undo ok"]),
     ] {
         let lab = interrupted(phase, true).await;
-        assert_eq!(lab.course(), [&COURSE[..whole], then].concat(), "in {phase}");
+        assert_eq!(lab.course(), [&COURSE[..whole], &then].concat(), "in {phase}");
         assert_eq!(lab.engine.calls(), [STOP, START], "in {phase}");
         assert!(lab.journaled().is_empty(), "in {phase}");
     }

@@ -103,6 +103,10 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     if args.list {
         return list::run(settings, args.reports.for_machines());
     }
+    if args.options.one_way && args.partition.is_none() {
+        let hint = "name the sets: khd fail --partition kafka1/kafka2,kafka3 --one-way";
+        return Err(Expected::usage("--one-way goes with --partition").hint(hint).into());
+    }
     let how = match &args.partition {
         Some(sets) => args.options.how("partition", Some(sets))?,
         None => args.options.how(&args.how, None)?,

@@ -45,8 +45,8 @@ pub struct Options {
     #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = crate::cli::settings::key_value)]
     set: Vec<(String, String)>,
     /// partition: the first set still hears the others, but they do not hear it
-    #[arg(long, requires = "partition")]
-    one_way: bool,
+    #[arg(long)]
+    pub one_way: bool,
 }
 
 impl Options {
@@ -149,10 +149,9 @@ pub fn meanings() -> BTreeMap<String, BTreeMap<String, String>> {
         let properties = [Some(fault), definition].into_iter().flatten();
         let properties = properties.filter_map(|of| of["properties"].as_object()).flatten();
         let options = properties.filter(|(option, _)| *option != "how").map(|(option, is)| {
-            (
-                option.clone(),
-                is["description"].as_str().unwrap_or_default().to_owned(),
-            )
+            // The lines of a comment are no lines of a table.
+            let words = is["description"].as_str().unwrap_or_default().split_whitespace();
+            (option.clone(), words.collect::<Vec<_>>().join(" "))
         });
         Some((name.to_owned(), options.collect()))
     });
