@@ -77,7 +77,7 @@ fn an_engine_that_dies_during_up_and_during_fail_is_named_and_nothing_is_forgott
     engine.die();
     let said = khd.ends(Some(3));
     assert!(
-        said.contains("kafka2 could not be started again and is still down"),
+        said.contains("stop kafka2 could not be undone and is still in place"),
         "{said}"
     );
     assert!(said.contains("khd restore"), "{said}");
