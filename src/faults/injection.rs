@@ -42,6 +42,15 @@ impl Injection {
         self.how.fault().field() == Field::Kafka
     }
 
+    /// Whether undoing the two in the wrong order would put back what one of them has done: each puts back what it found,
+    /// in the same container or in Kafka.
+    pub fn would_bring_back(&self, other: &Self) -> bool {
+        let both_put_back = !self.before.is_null() && !other.before.is_null();
+        let shared = |target: &Target| other.targets.iter().any(|theirs| theirs.container == target.container);
+        let meet = self.in_kafka() || self.targets.iter().any(shared);
+        self.how.name() == other.how.name() && both_put_back && meet
+    }
+
     /// Whether it hits the target of that name, or any of that service.
     pub fn hits(&self, name: &str) -> bool {
         self.targets

@@ -48,8 +48,8 @@ impl Journal {
     /// Journals a fault, then injects it.
     ///
     /// # Errors
-    /// When the journal cannot be written, nothing was touched. When the engine or Kafka fails, the fault may be in place,
-    /// and stays journaled.
+    /// When the journal cannot be written, or another such fault of a target would have to be undone first, nothing was
+    /// touched. When the engine or Kafka fails, the fault may be in place, and stays journaled.
     pub async fn inject(
         &self,
         means: &Means,
@@ -68,6 +68,11 @@ impl Journal {
             run: run.into(),
         };
         let mut entries = self.entries()?;
+        if let Some(entry) = entries.iter().find(|entry| entry.would_bring_back(&injection)) {
+            let message = format!("{} is in place already", entry.words());
+            let hint = "undo it first: each would put back what it found, and that is the other";
+            return Err(Expected::usage(message).hint(hint).into());
+        }
         entries.push(injection.clone());
         self.write(&entries)?;
         how.fault().inject(means, &injection).await?;
@@ -169,6 +174,24 @@ mod tests {
                 "{error}"
             );
         }
+    }
+
+    #[test]
+    fn two_that_would_put_back_each_other_s_work_cannot_be_in_place_at_once() {
+        let of = |how: &str, service: &str, before: serde_json::Value| Injection {
+            how: serde_json::from_value(serde_json::json!({ "how": how })).unwrap(),
+            before,
+            ..injection(1, service)
+        };
+        let (some, none) = (serde_json::json!({ "memory": 5 }), serde_json::Value::Null);
+        let cpu = of("cpu", "kafka1", some.clone());
+        assert!(cpu.would_bring_back(&of("cpu", "kafka1", some.clone())));
+        assert!(!cpu.would_bring_back(&of("cpu", "kafka2", some.clone())));
+        assert!(!cpu.would_bring_back(&of("memory", "kafka1", some.clone())));
+        assert!(!of("stop", "kafka1", none.clone()).would_bring_back(&of("stop", "kafka1", none)));
+        // Partitions are shared by brokers, so these meet whomever they hit.
+        let moved = of("move-leaders", "kafka1", some.clone());
+        assert!(moved.would_bring_back(&of("move-leaders", "kafka2", some)));
     }
 
     #[test]

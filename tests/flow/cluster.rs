@@ -13,8 +13,6 @@ use tokio::time::Instant;
 
 use crate::lab::PROJECT;
 
-/// Time between two looks at the containers.
-const LOOK: Duration = Duration::from_millis(20);
 /// How long a server takes from its container's start until it answers.
 const BOOT: Duration = Duration::from_millis(300);
 
@@ -29,8 +27,15 @@ pub struct Cluster {
     told: Vec<(String, Kind)>,
 }
 
-/// Tells of the cluster until it is aborted. A server that is `deathless` answers whatever becomes of its container.
-pub async fn tell(engine: Arc<FakeEngine>, timeline: Timeline, expected: Expectation, deathless: Option<&'static str>) {
+/// Looks at the containers at that pace, and tells of the cluster until it is aborted. A server that is `deathless` answers
+/// whatever becomes of its container.
+pub async fn tell(
+    engine: Arc<FakeEngine>,
+    timeline: Timeline,
+    expected: Expectation,
+    pace: Duration,
+    deathless: Option<&'static str>,
+) {
     let mut cluster = Cluster::new(expected);
     // Since when each container runs; those that ran before began long ago.
     let mut since: Option<BTreeMap<String, Option<Instant>>> = None;
@@ -56,7 +61,7 @@ pub async fn tell(engine: Arc<FakeEngine>, timeline: Timeline, expected: Expecta
             }
             since = Some(now);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(pace).await;
     }
 }
 

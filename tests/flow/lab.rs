@@ -49,6 +49,8 @@ pub struct Lab {
     pub engine: Arc<FakeEngine>,
     pub stage: Stage,
     pub limits: Limits,
+    /// Time between two looks of the script at the containers.
+    pub pace: Duration,
     tasks: JoinSet<()>,
     observers: Vec<Observer>,
     folder: TempDir,
@@ -104,6 +106,7 @@ impl Lab {
             engine,
             stage,
             limits,
+            pace: Duration::from_millis(20),
             tasks: JoinSet::new(),
             observers: Vec::new(),
             folder,
@@ -128,6 +131,7 @@ impl Lab {
             self.engine.clone(),
             timeline.clone(),
             self.stage.expected.clone(),
+            self.pace,
             deathless,
         );
         self.tasks.spawn(script);

@@ -9,6 +9,7 @@ mod lab;
 mod reports;
 #[path = "../schema/mod.rs"]
 mod schema;
+mod simulation;
 mod workload;
 
 use std::collections::BTreeMap;

@@ -114,7 +114,9 @@ fn containers(lab: &Lab) -> Vec<String> {
     let names: Vec<String> = SERVERS.iter().map(name).collect();
     let mut arguments = vec!["inspect", "--format", told];
     arguments.extend(names.iter().map(String::as_str));
-    lab.docker(&arguments).lines().map(str::to_owned).collect()
+    // A quota of none is 0 where there never was one, and -1 after one was taken back.
+    let same = |line: &str| line.replace("cpus=0/-1 ", "cpus=0/0 ");
+    lab.docker(&arguments).lines().map(same).collect()
 }
 
 fn in_place(lab: &Lab) -> Ran {

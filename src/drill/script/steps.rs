@@ -107,8 +107,8 @@ impl<'a> Steps<'a> {
 
     /// A fault with its options beside it; `besides` are keys that are none.
     fn fail(&mut self, fields: Fields<'_>, entry: &Entry, besides: &[&str]) -> Option<Fail> {
-        let targets = self.targets(&entry.value);
         let how = self.how(fields, besides);
+        let targets = self.targets(fields, &entry.value, how.as_ref());
         let label = match fields.get("as") {
             Some(label) => self.found.text(&label.value, "a label").inspect(|text| {
                 if text == ALL || self.labels.get(text) == Some(&true) {
@@ -135,8 +135,40 @@ impl<'a> Steps<'a> {
         free.unwrap_or_else(|| name.to_owned())
     }
 
-    /// One target, a list of them, or none for a fault that has none.
-    fn targets(&mut self, node: &Node) -> Option<Vec<Selector>> {
+    /// Whom a fault hits: who is named, or whom its options imply.
+    fn targets(&mut self, fields: Fields<'_>, node: &Node, how: Option<&How>) -> Option<Vec<Selector>> {
+        let named = self.named(node)?;
+        let Some(how) = how else {
+            return Some(named);
+        };
+        match how.implied_targets() {
+            None if named.is_empty() => {
+                let message = format!("{} has to be told whom it hits", how.name());
+                self.found
+                    .add(Problem::new(node.at, message).hint("such as kafka2, controller or leader:test-1/0"));
+                None
+            }
+            None => Some(named),
+            Some(_) if !named.is_empty() => {
+                let message = format!("{} hits whom its options name", how.name());
+                self.found
+                    .add(Problem::new(node.at, message).hint("leave `fail` empty"));
+                None
+            }
+            Some(implied) => {
+                for target in &implied {
+                    let checked = target
+                        .check(self.topology)
+                        .map_err(|error| Problem::of(fields.at, error));
+                    self.found.keep(checked)?;
+                }
+                Some(implied)
+            }
+        }
+    }
+
+    /// One target, a list of them, or none.
+    fn named(&mut self, node: &Node) -> Option<Vec<Selector>> {
         let one = std::slice::from_ref(node);
         let nodes = match &node.content {
             Content::List(items) => items.as_slice(),

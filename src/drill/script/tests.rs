@@ -205,3 +205,29 @@ fn a_soak_takes_as_long_as_it_is_told() {
     let count = |length| script.plan(Limits::new(), 7, length).steps.len();
     assert!(count(None) > 3 * count(Some(Duration::from_secs(120))));
 }
+
+#[test]
+fn a_fault_hits_whom_it_is_told_to_or_whom_its_options_name_and_never_nobody() {
+    assert_eq!(
+        steps("steps:\n  - fail:\n    how: partition\n    sets: [[kafka1], [kafka2]]\n    one-way: true\n"),
+        [r#"partition kafka1 kafka2 one-way=true sets=[["kafka1"],["kafka2"]]"#]
+    );
+    let wrong = |steps: &str| problems(&format!("name: test\npurpose: a test\nsteps:\n{steps}"));
+    for (steps, said) in [
+        (
+            "  - fail: []\n    how: stop\n",
+            "4:11: stop has to be told whom it hits",
+        ),
+        (
+            "  - fail: kafka1\n    how: partition\n    sets: [[kafka1], [kafka2]]\n",
+            "4:11: partition hits whom its options name",
+        ),
+        (
+            "  - fail:\n    how: partition\n    sets: [[kafka1], [kafka9]]\n",
+            "kafka9",
+        ),
+    ] {
+        let wrong = wrong(steps);
+        assert!(wrong.contains(said), "{wrong}");
+    }
+}

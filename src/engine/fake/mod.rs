@@ -31,6 +31,9 @@ pub struct FakeEngine {
     state: Arc<Mutex<State>>,
 }
 
+/// How calls begin that shall fail, each with what it then says.
+type Failures = Vec<(String, String)>;
+
 #[derive(Debug, Default)]
 struct State {
     containers: BTreeMap<String, Held>,
@@ -43,7 +46,9 @@ struct State {
     published: Vec<PublishedPort>,
     info: Option<EngineInfo>,
     calls: Vec<String>,
-    failures: Vec<(String, String)>,
+    failures: Failures,
+    /// Of calls that do what they are for all the same.
+    late_failures: Failures,
     helper_says: Option<Option<HelperOutput>>,
     dead: bool,
     made: u32,
@@ -100,6 +105,19 @@ impl FakeEngine {
     /// Makes the next call fail whose text begins like this: `start khd-kafka1-1`, `create_network`, `project`.
     pub fn fail(&self, call: &str, message: &str) {
         self.lock().failures.push((call.into(), message.into()));
+    }
+
+    /// Makes the next such call fail after it has done what it is for, as when the engine dies over it; only calls that
+    /// change a container, and helpers.
+    pub fn fail_late(&self, call: &str, message: &str) {
+        self.lock().late_failures.push((call.into(), message.into()));
+    }
+
+    /// Lets no call fail any more that has not failed yet.
+    pub fn forget_failures(&self) {
+        let mut state = self.lock();
+        state.failures.clear();
+        state.late_failures.clear();
     }
 
     /// Makes every call fail, as if the engine was gone.
@@ -216,14 +234,7 @@ impl FakeEngine {
         if state.dead {
             return Err(Expected::environment(format!("cannot {call}: no connection to the engine")).into());
         }
-        if let Some(at) = state
-            .failures
-            .iter()
-            .position(|(prefix, _)| call.starts_with(prefix.as_str()))
-        {
-            let (_, message) = state.failures.remove(at);
-            bail!("cannot {call}: {message}");
-        }
+        due(&mut state.failures, call)?;
         Ok(state)
     }
 
@@ -235,10 +246,11 @@ impl FakeEngine {
     }
 
     fn container(&self, call: &str, name: &str, act: impl FnOnce(&mut Held)) -> anyhow::Result<()> {
-        let mut state = self.change(&format!("{call} {name}"))?;
+        let words = format!("{call} {name}");
+        let mut state = self.change(&words)?;
         let held = state.containers.get_mut(name);
-        act(held.with_context(|| format!("cannot {call} {name}: no such container"))?);
-        Ok(())
+        act(held.with_context(|| format!("cannot {words}: no such container"))?);
+        due(&mut state.late_failures, &words)
     }
 }
 
@@ -274,6 +286,16 @@ impl Held {
             self.enter("exited");
         }
     }
+}
+
+/// Fails if this call shall, and then no other for it.
+fn due(failures: &mut Failures, call: &str) -> anyhow::Result<()> {
+    let mut due = failures.iter();
+    if let Some(at) = due.position(|(prefix, _)| call.starts_with(prefix.as_str())) {
+        let (_, message) = failures.remove(at);
+        bail!("cannot {call}: {message}");
+    }
+    Ok(())
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {

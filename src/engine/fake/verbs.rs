@@ -10,7 +10,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 
 use super::follow::Follower;
 use super::namespace::Namespace;
-use super::{FakeEngine, Held, owned};
+use super::{FakeEngine, Held, due, owned};
 use crate::compose::model::{ComposeFile, Network, Volume};
 use crate::engine::{
     Build, Container, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment,
@@ -216,17 +216,20 @@ impl Engine for FakeEngine {
 
     async fn run_helper(&self, helper: &Helper) -> anyhow::Result<Option<HelperOutput>> {
         let inside = helper.network_of.as_deref().unwrap_or("nothing");
-        let mut state = self.change(&format!("run_helper {} in {inside}", helper.args.join(" ")))?;
+        let words = format!("run_helper {} in {inside}", helper.args.join(" "));
+        let mut state = self.change(&words)?;
         if let Some(said) = &state.helper_says {
             return Ok(said.clone());
         }
-        match &helper.network_of {
-            None => Ok(Some(Namespace::default().run(&helper.args))),
+        let said = match &helper.network_of {
+            None => Some(Namespace::default().run(&helper.args)),
             Some(name) => {
                 let up = state.containers.get_mut(name).filter(|held| held.container.is_up());
-                Ok(up.map(|held| held.namespace.run(&helper.args)))
+                up.map(|held| held.namespace.run(&helper.args))
             }
-        }
+        };
+        due(&mut state.late_failures, &words)?;
+        Ok(said)
     }
 
     async fn kill(&self, container: &str) -> anyhow::Result<()> {
