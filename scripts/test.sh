@@ -26,6 +26,11 @@ nothing_left() {
     [ -z "$left" ] || { printf 'left behind by the tests:\n%s\n' "$left"; return 1; }
 }
 
+# The smoke drills, on a lab of their own.
+smoke() {
+    cargo run --locked --quiet -- drill run --tag smoke --junit target/smoke.xml
+}
+
 # Every shell script, those of the images too. (SC1091: what one sources lies elsewhere in an image; it is checked itself.)
 shell_scripts() {
     grep -rlZE '^(#!.*\b(ba)?sh\b|# shellcheck shell=)' scripts .ci compose | xargs -0 shellcheck --exclude SC1091
@@ -43,6 +48,7 @@ main() {
     # The tests that need the engine find its images there, and fail rather than skip without it.
     stage images cargo run --locked --quiet -- images build
     stage tests env KHD_TEST_DOCKER=require cargo nextest run --locked
+    stage drills smoke
     stage doctests cargo test --locked --doc
     # Memory does not depend on the profile as times do: the bound of the audit's is checked here too.
     stage benches cargo test --locked --bench audit -- --short

@@ -9,6 +9,7 @@ use crate::cli::lab::{Lab, command_line};
 use crate::cli::terminal::watched;
 use crate::cli::{interrupt, settings};
 use crate::drill::machine::Outcome;
+use crate::drill::undo::undo;
 use crate::drill::wait::{proven, until};
 use crate::error::{Exit, Expected};
 use crate::faults::journal::Journal;
@@ -19,8 +20,6 @@ use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
 use crate::topology::Topology;
 
-/// How long brokers may take to answer, where they are needed to undo a fault.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// How long the lab may take to be whole again.
 const WHOLE_WITHIN: Duration = Duration::from_secs(120);
 
@@ -55,23 +54,10 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let expected = lab.expectation(&project);
     let means = lab.means(expected.clone());
     let asked = |injection: &Injection| args.target.as_deref().is_none_or(|name| injection.hits(name));
-    let mut undone = journal
-        .undo(&means, |injection| asked(injection) && !injection.in_kafka(), undoing)
-        .await?;
     let timeline = Timeline::unrecorded();
     lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let _observers = lab.observe(&timeline);
-    // Of those that are still in place, brokers have to undo some.
-    if journal.entries()?.iter().any(asked) {
-        let answer = |view: &View| conditions::brokers_answer(view, &expected);
-        let wait = until(timeline.view(), ANSWER_WITHIN, &cancel, answer);
-        if watched(timeline.view(), answer, wait).await == Outcome::Interrupted {
-            return Err(Expected::interrupted("interrupted; a fault is still in place")
-                .hint("undo it: khd restore")
-                .into());
-        }
-        undone.extend(journal.undo(&means, asked, undoing).await?);
-    }
+    let undone = undo(&journal, &means, timeline.view(), &cancel, asked, undoing).await?;
     if let Some(name) = &args.target
         && undone.is_empty()
     {

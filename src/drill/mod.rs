@@ -1,7 +1,8 @@
 //! Drills: what is done to a lab and in which order, up to the evidence that verdicts are made of.
 //!
-//! [`script`] reads a drill as people write it, and [`soak`] draws one by lot; [`plan`] says what shall be done, in words of [`condition`], [`machine`] what follows what, [`runner`] does it on a [`stage`], [`audit`] collects what
-//! producers were told and what the log holds, [`wait`] waits for conditions with a deadline.
+//! [`script`] reads a drill as people write it, and [`soak`] draws one by lot; [`plan`] says what shall be done, in words
+//! of [`condition`], [`machine`] what follows what, [`runner`] does it on a [`stage`]. [`wait`] waits for conditions with a
+//! deadline, [`undo`] undoes faults, [`audit`] collects what producers were told and what the log holds.
 
 pub mod audit;
 pub mod condition;
@@ -11,4 +12,5 @@ pub mod runner;
 pub mod script;
 pub mod soak;
 pub mod stage;
+pub mod undo;
 pub mod wait;

@@ -13,6 +13,7 @@ use crate::drill::audit;
 use crate::drill::machine::{Ending, Machine, Next, Outcome, Task};
 use crate::drill::plan::{Action, Fail, Plan};
 use crate::drill::stage::Stage;
+use crate::drill::undo::undo;
 use crate::drill::wait::{proven, until};
 use crate::engine::converge;
 use crate::error::Expected;
@@ -253,7 +254,8 @@ impl Runner<'_> {
         let run = stage.run.name();
         let of_this_run = |injection: &Injection| injection.run == run && which(injection);
         let begins = |injection: &Injection| stage.timeline.emit("khd", Kind::FaultUndone { id: injection.id });
-        let undone = stage.journal.undo(&stage.means, of_this_run, begins).await?;
+        let (view, never) = (stage.timeline.view(), CancellationToken::new());
+        let undone = undo(&stage.journal, &stage.means, view, &never, of_this_run, begins).await?;
         let mut worst = Outcome::Done;
         for injection in undone {
             let fault = injection.how.fault();

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::Container;
+use crate::timeline::event::Member;
 use crate::topology::Expectation;
 
 /// A container that a fault hits.
@@ -35,6 +36,11 @@ impl Target {
     /// Whether it is a broker or a ZooKeeper server.
     pub fn is_server(&self, expected: &Expectation) -> bool {
         expected.brokers.contains_key(&self.service) || expected.zookeepers.contains(&self.service)
+    }
+
+    /// Whether it is that member of the group, known by the address that it connects from.
+    pub fn is_member(&self, member: &Member) -> bool {
+        self.address.is_some_and(|address| member.host == address.to_string())
     }
 
     /// The target that a container of the lab is.

@@ -21,6 +21,8 @@ pub type Properties = IndexMap<String, String>;
 
 /// `zookeeper.session.timeout.ms` where the settings do not name another: Kafka's own default.
 pub const ZOOKEEPER_SESSION_TIMEOUT: Duration = Duration::from_secs(18);
+/// librdkafka's `max.poll.interval.ms`.
+const POLL_INTERVAL: Duration = Duration::from_secs(300);
 /// `zookeeper.session.timeout.ms`, the time after which a killed broker counts as dead.
 pub const ZOOKEEPER_SESSION_TIMEOUT_PROPERTY: &str = "zookeeper.session.timeout.ms";
 
@@ -361,6 +363,13 @@ impl Settings {
         let set = self.kafka.properties.get(ZOOKEEPER_SESSION_TIMEOUT_PROPERTY);
         set.and_then(|value| value.parse().ok())
             .map_or(ZOOKEEPER_SESSION_TIMEOUT, Duration::from_millis)
+    }
+
+    /// `max.poll.interval.ms` of the consumers: as set, otherwise librdkafka's default.
+    pub fn poll_interval(&self) -> Duration {
+        let set = self.consumer.properties.get("max.poll.interval.ms");
+        set.and_then(|value| value.parse().ok())
+            .map_or(POLL_INTERVAL, Duration::from_millis)
     }
 }
 

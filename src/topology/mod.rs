@@ -30,6 +30,8 @@ pub struct Topology {
     pub brokers: Vec<Broker>,
     /// What the workload reads and writes.
     pub workload: Workload,
+    /// `max.poll.interval.ms` of the consumers: the group gives one up that has not polled for so long.
+    pub poll_interval: Duration,
     /// Size of each broker's disk, where it is bounded, as Compose writes it.
     pub disk: Option<String>,
     /// The host address that ports are bound to.
@@ -152,6 +154,7 @@ impl Topology {
                 producers: settings.producer.replicas,
                 consumers: settings.consumer.replicas,
             },
+            poll_interval: settings.poll_interval(),
             disk: settings.kafka.disk.clone(),
             bind: settings.ports.bind,
         }

@@ -182,7 +182,7 @@ impl Cluster {
             members: vec![Member {
                 id: "consumer-1".into(),
                 client: "consumer-1".into(),
-                host: "/172.25.0.130".into(),
+                host: "172.25.0.130".into(),
                 assigned,
             }],
         }

@@ -109,6 +109,9 @@ async fn drill(seed: u64) -> BTreeSet<&'static str> {
 
     let entries = lab.journal_on_disk().entries().unwrap();
     let now = state(&lab).await;
+    // What somebody else removed needs no undoing.
+    let mut untouched = untouched;
+    untouched.retain(|name, _| now.contains_key(name));
     let differ: Vec<&String> = now
         .iter()
         .filter(|(name, state)| untouched[*name] != **state)
@@ -212,7 +215,7 @@ async fn state(lab: &Lab) -> BTreeMap<String, String> {
     all
 }
 
-/// Lets calls fail, before or after they have done something, and the engine and khd die, at random.
+/// Lets calls fail, before or after they have done something, the engine die, signals come and containers go, at random.
 fn trouble(lab: &Lab, lots: &mut ChaCha8Rng) -> JoinSet<()> {
     const CALLS: [&str; 12] = [
         "stop",
@@ -233,24 +236,30 @@ fn trouble(lab: &Lab, lots: &mut ChaCha8Rng) -> JoinSet<()> {
         let (engine, cancel) = (lab.engine.clone(), lab.stage.cancel.clone());
         let (at, length) = (any_time(lots, 20), any_time(lots, 10));
         let (call, times) = (*CALLS.choose(lots).unwrap(), lots.random_range(1..6));
-        match lots.random_range(0..10) {
-            0..4 => troubles.spawn(async move {
+        let victim = container(SERVERS.choose(lots).unwrap());
+        match lots.random_range(0..20) {
+            0..8 => troubles.spawn(async move {
                 sleep(at).await;
                 (0..times).for_each(|_| engine.fail(call, "by lot"));
             }),
-            4..6 => troubles.spawn(async move {
+            8..12 => troubles.spawn(async move {
                 sleep(at).await;
                 (0..times).for_each(|_| engine.fail_late(call, "by lot, and done all the same"));
             }),
-            6..9 => troubles.spawn(async move {
+            12..17 => troubles.spawn(async move {
                 sleep(at).await;
                 engine.die();
                 sleep(length).await;
                 engine.come_back();
             }),
-            _ => troubles.spawn(async move {
+            17..19 => troubles.spawn(async move {
                 sleep(at).await;
                 cancel.cancel();
+            }),
+            _ => troubles.spawn(async move {
+                sleep(at).await;
+                // Somebody else does; an engine that is gone does not.
+                let _ = engine.remove_container(&victim).await;
             }),
         };
     }

@@ -8,8 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Expected;
 use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
+use crate::settings::duration;
+use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::{CONSUMER, Topology};
+
+/// The longest `max.poll.interval.ms` that a drill waits for.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+/// How long the group may take to go on without it.
+const REBALANCE: Duration = Duration::from_secs(30);
 
 /// It goes on with its heartbeats, so that the group gives it up only after `max.poll.interval.ms`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,14 +33,20 @@ impl Fault for Stall {
         "let a consumer poll no more; the group gives it up after max.poll.interval.ms"
     }
 
-    fn check(&self, _: &Topology, targets: &[Target]) -> Result<(), Expected> {
-        match targets.iter().find(|target| target.service != CONSUMER) {
-            None => Ok(()),
-            Some(other) => Err(
-                Expected::usage(format!("{} is no consumer, and cannot stall", other.name()))
-                    .hint("such as consumer-1"),
-            ),
+    fn check(&self, topology: &Topology, targets: &[Target]) -> Result<(), Expected> {
+        if let Some(other) = targets.iter().find(|target| target.service != CONSUMER) {
+            let message = format!("{} is no consumer, and cannot stall", other.name());
+            return Err(Expected::usage(message).hint("such as consumer-1"));
         }
+        if topology.poll_interval > LONGEST_INTERVAL {
+            let message = format!(
+                "the group would give a consumer up that stalls only after {} (max.poll.interval.ms)",
+                duration::format(topology.poll_interval)
+            );
+            return Err(Expected::environment(message)
+                .hint("let it wait less: khd up --set consumer.properties.max.poll.interval.ms=15000"));
+        }
+        Ok(())
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
@@ -55,19 +68,15 @@ impl Fault for Stall {
         Ok(())
     }
 
-    /// Its interval, which the lab sets, and a rebalance.
     fn effect_within(&self) -> Duration {
-        Duration::from_secs(90)
+        LONGEST_INTERVAL + REBALANCE
     }
 
     async fn effect(&self, _: &Means, injection: &Injection, view: &View) -> Proof {
-        let lacking: Vec<String> = injection
-            .targets
-            .iter()
-            .filter(|target| is_member(target, view))
+        let members = injection.targets.iter().filter(|target| is_member(target, view));
+        let mut lacking: Lacking = members
             .map(|target| format!("{} is still a member of the group", target.name()))
             .collect();
-        let mut lacking = lacking;
         if view.group.is_none() {
             lacking.push("no broker coordinates the group".into());
         }
@@ -99,9 +108,55 @@ impl Fault for Stall {
     }
 }
 
-/// Whether a consumer is a member of the group, known by the address that it connects from.
 fn is_member(target: &Target, view: &View) -> bool {
-    let address = target.address.map(|address| format!("/{address}"));
     let mut members = view.group.iter().flat_map(|group| &group.members);
-    members.any(|member| Some(&member.host) == address.as_ref())
+    members.any(|member| target.is_member(member))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::settings::Settings;
+    use crate::timeline::event::Member;
+    use crate::timeline::view::GroupView;
+
+    fn view(hosts: &[&str]) -> View {
+        let member = |host: &&str| Member {
+            id: "m".into(),
+            client: "c".into(),
+            host: (*host).into(),
+            assigned: BTreeMap::new(),
+        };
+        let group = GroupView {
+            coordinator: 1,
+            state: "Stable".into(),
+            members: hosts.iter().map(member).collect(),
+        };
+        let mut view = View::default();
+        view.group = Some(group);
+        view
+    }
+
+    #[test]
+    fn a_member_is_known_by_the_address_that_it_connects_from() {
+        let mut consumer = Target::sample(CONSUMER);
+        consumer.address = Some([172, 25, 0, 130].into());
+        assert!(is_member(&consumer, &view(&["172.25.0.129", "172.25.0.130"])));
+        assert!(!is_member(&consumer, &view(&["172.25.0.129"])));
+    }
+
+    #[test]
+    fn a_stall_that_the_group_would_notice_too_late_is_refused_before_anything_is_touched() {
+        let consumer = [Target::sample(CONSUMER)];
+        let mut settings = Settings::default();
+        let refused = Stall {}.check(&Topology::of(&settings), &consumer).unwrap_err();
+        assert!(refused.to_string().contains("only after 5m"), "{refused}");
+        settings
+            .consumer
+            .properties
+            .insert("max.poll.interval.ms".into(), "15000".into());
+        assert!(Stall {}.check(&Topology::of(&settings), &consumer).is_ok());
+    }
 }

@@ -102,10 +102,11 @@ fn remembered(injection: &Injection) -> anyhow::Result<Vec<String>> {
 
 /// The id of the member that a consumer is: the one that connects from its address.
 fn member_of<'a>(target: &Target, group: &str, members: &'a [Member]) -> Result<&'a str, Expected> {
-    let address = target.address.map(|address| address.to_string());
-    let member = members.iter().find(|member| Some(&member.host) == address.as_ref());
+    let member = members.iter().find(|member| target.is_member(member));
     member.map(|member| member.id.as_str()).ok_or_else(|| {
-        let from = address.as_deref().unwrap_or("no address");
+        let from = target
+            .address
+            .map_or_else(|| "no address".to_owned(), |address| address.to_string());
         Expected::environment(format!("{} ({from}) is no member of group {group} now", target.name()))
             .hint("wait until the group is stable: khd status")
     })

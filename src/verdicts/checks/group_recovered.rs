@@ -1,11 +1,8 @@
 //! group-recovered: the consumer group is whole, with and without the fault.
 
-use std::collections::BTreeSet;
-
 use crate::timeline::conditions;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Status, moments};
-use crate::workload::ledger::history::RebalanceKind;
 
 /// The group is stable, with every partition assigned exactly once.
 pub struct GroupRecovered;
@@ -20,7 +17,7 @@ impl Check for GroupRecovered {
     }
 
     fn source(&self) -> &'static str {
-        "Kafka: DescribeGroups of the coordinator; rebalances as the members saw them"
+        "Kafka: DescribeGroups of the coordinator"
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
@@ -56,20 +53,17 @@ impl Check for GroupRecovered {
                 .map_or_else(|| "none".to_owned(), |group| expected.broker_service(group.coordinator))
         };
         let (before, after) = (coordinator(&evidence.before), coordinator(&evidence.after));
-        let rebalances = rebalances(evidence);
         let moved = if before == after {
             format!("coordinator {after}")
         } else {
             format!("coordinator {before} → {after}")
         };
         let summary = format!(
-            "group {} is stable, {} partitions assigned once each; {moved}{}",
+            "group {} is stable, {} partitions assigned once each; {moved}",
             expected.workload.group,
             expected.partitions().count(),
-            rebalances.map_or_else(String::new, |n| format!("; {n} rebalances")),
         );
         Finding::new(Status::Passed, summary)
-            .with("rebalances", rebalances)
             .with("coordinator_before", before)
             .with(
                 "coordinator_during",
@@ -77,28 +71,6 @@ impl Check for GroupRecovered {
             )
             .with("coordinator", after)
     }
-}
-
-/// How many generations of the group began in the fault's window, as its members' ledgers tell.
-///
-/// Members tell one rebalance each by itself, so generations are counted; where a member does not know its generation,
-/// each of its assignments counts.
-fn rebalances(evidence: &Evidence) -> Option<usize> {
-    let window = evidence.fault_window()?;
-    let ledgers = evidence.ledgers()?;
-    let mut generations = BTreeSet::new();
-    for consumer in &ledgers.consumers {
-        for rebalance in &consumer.rebalances {
-            let what = &rebalance.what;
-            if rebalance.kind == RebalanceKind::Assigned && (window.from..=window.to).contains(&what.at) {
-                generations.insert(match what.generation {
-                    Some(generation) => (String::new(), i64::from(generation)),
-                    None => (consumer.header.consumer.clone(), what.at),
-                });
-            }
-        }
-    }
-    Some(generations.len())
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod one_controller;
 mod phantom;
 mod poll_skip;
 mod progress;
+mod rebalances;
 mod redelivery;
 mod reorder;
 mod steps;
@@ -41,7 +42,7 @@ use crate::workload::ledger::history::Ledgers;
 use crate::workload::spans::Window;
 
 /// Every check.
-pub const ALL: [&dyn Check; 26] = [
+pub const ALL: [&dyn Check; 27] = [
     &fault_effective::FaultEffective,
     &fault_healed::FaultHealed,
     &steps::Steps,
@@ -67,6 +68,7 @@ pub const ALL: [&dyn Check; 26] = [
     &poll_skip::PollSkip,
     &nonmonotonic_poll::NonmonotonicPoll,
     &committed_past_processed::CommittedPastProcessed,
+    &rebalances::Rebalances,
     &redelivery::Redelivery,
 ];
 

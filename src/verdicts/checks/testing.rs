@@ -18,9 +18,10 @@ use crate::verdicts::messages::Messages;
 use crate::workload::audit::{self, LogSummary, PartitionLog};
 use crate::workload::latency::Latency;
 use crate::workload::ledger::history::{
-    ConsumerHistory, Deliveries, Jump, Ledgers, Overcommit, ProducerHistory, Sends, Tenure, Tide,
+    ConsumerHistory, Deliveries, Jump, Ledgers, Overcommit, ProducerHistory, Rebalance, RebalanceKind, Sends, Tenure,
+    Tide,
 };
-use crate::workload::ledger::{self, ConsumerHeader, ProducerHeader};
+use crate::workload::ledger::{self, ConsumerHeader, ProducerHeader, Rebalanced};
 use crate::workload::placements::{Placed, Placements};
 use crate::workload::ranges::Ranges;
 use crate::workload::spans::{Activity, Span};
@@ -66,6 +67,8 @@ pub struct Drill {
     hidden: u64,
     jump: Option<(i64, i64)>,
     overcommit: Option<(i64, i64)>,
+    // When the consumer was given partitions, in seconds of the run, and in which generation.
+    rebalances: Vec<(i64, Option<i32>)>,
     delivered_again: u64,
     delivered_beyond: bool,
 }
@@ -109,6 +112,7 @@ impl Drill {
             hidden: 0,
             jump: None,
             overcommit: None,
+            rebalances: Vec::new(),
             delivered_again: 0,
             delivered_beyond: false,
         }
@@ -355,6 +359,11 @@ impl Drill {
 
     pub fn committed(mut self, offset: i64, processed: i64) -> Self {
         self.overcommit = Some((offset, processed));
+        self
+    }
+
+    pub fn rebalanced(mut self, second: i64, generation: Option<i32>) -> Self {
+        self.rebalances.push((second, generation));
         self
     }
 
@@ -650,7 +659,7 @@ impl Drill {
                     topics: vec!["t".into()],
                 },
                 partitions: partitions.iter().map(|p| (p.clone(), self.deliveries(p.1))).collect(),
-                rebalances: Vec::new(),
+                rebalances: self.rebalances.iter().map(given).collect(),
                 latency: BTreeMap::new(),
                 last: 30_000,
                 closed: false,
@@ -707,6 +716,18 @@ fn tide(begun: i64, at: i64, low: i64, high: i64) -> Tide {
         high,
         lowest: low as u64,
     }
+}
+
+fn given((second, generation): &(i64, Option<i32>)) -> Rebalance {
+    let what = Rebalanced {
+        at: second * 1000,
+        partitions: vec![("t".into(), 0)],
+        generation: *generation,
+        member: None,
+        lost: false,
+    };
+    let kind = RebalanceKind::Assigned;
+    Rebalance { kind, what }
 }
 
 fn tenure(since: i64, until: i64, generation: i32, offsets: Ranges) -> Tenure {
