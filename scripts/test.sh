@@ -26,9 +26,10 @@ nothing_left() {
     [ -z "$left" ] || { printf 'left behind by the tests:\n%s\n' "$left"; return 1; }
 }
 
-# The smoke drills, on a lab of their own.
+# The smoke drills, on a lab of their own beside one that a developer may have.
 smoke() {
-    cargo run --locked --quiet -- drill run --tag smoke --junit target/smoke.xml
+    cargo run --locked --quiet -- --project khdtest-smoke --port-offset 130 --subnet 172.28.13.0/24 \
+        drill run --tag smoke --junit target/smoke.xml
 }
 
 # Every shell script, those of the images too. (SC1091: what one sources lies elsewhere in an image; it is checked itself.)

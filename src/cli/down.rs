@@ -1,9 +1,7 @@
 //! `khd down`.
 
 use crate::cli::lab::{Lab, command_line};
-use crate::cli::terminal::Steps;
 use crate::cli::{interrupt, settings};
-use crate::engine::converge;
 use crate::error::{Exit, Expected};
 use crate::settings::Data;
 
@@ -33,11 +31,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         "the rest is left: khd down again".into()
     })?;
     let keep = lab.settings.data == Data::Keep && !args.volumes;
-    let steps = Steps::show();
-    let removed = converge::down(lab.engine.as_ref(), &lab.settings.project, keep, steps.sender()).await;
-    steps.end().await;
-    let removed = removed?;
-    lab.dir.forget()?;
+    let removed = lab.remove(keep).await?;
     let kept = if keep { "; data is kept" } else { "" };
     match removed {
         0 => println!("there is no lab `{}`: nothing to remove", lab.settings.project),

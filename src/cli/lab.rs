@@ -7,12 +7,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::settings::Args;
+use crate::cli::terminal::Steps;
 use crate::compose::model::ComposeFile;
 use crate::compose::render::{NETHELPER_IMAGE, render};
 use crate::engine::docker::Docker;
-use crate::engine::{Engine, Project};
+use crate::engine::{Engine, Project, converge};
 use crate::error::Expected;
 use crate::faults::Means;
+use crate::faults::journal::Journal;
 use crate::observe::{self, Observer};
 use crate::settings::load::Loaded;
 use crate::settings::{Settings, duration};
@@ -108,6 +110,35 @@ impl Lab {
             tell!("removed {helper}, which an earlier khd left");
         }
         Ok(())
+    }
+
+    /// Removes all of it but the data, where that is kept, and tells how many containers, networks and volumes that were.
+    /// Faults in Kafka's own state are in that data, and stay journaled.
+    pub async fn remove(&self, keep_data: bool) -> anyhow::Result<usize> {
+        let steps = Steps::show();
+        let project = &self.settings.project;
+        let removed = converge::down(self.engine.as_ref(), project, keep_data, steps.sender()).await;
+        steps.end().await;
+        let removed = removed?;
+        if keep_data {
+            self.journal().forget_missing(&self.engine.project(project).await?)?;
+            self.dir.forget_settings()?;
+        } else {
+            self.dir.forget()?;
+        }
+        Ok(removed)
+    }
+
+    /// Which faults are in place in it.
+    pub fn journal(&self) -> Journal {
+        Journal::at(self.dir.journal())
+    }
+
+    /// Refuses a lab in which a fault is in place.
+    pub fn require_no_fault(&self, project: &Project) -> anyhow::Result<()> {
+        let journal = self.journal();
+        journal.forget_missing(project)?;
+        journal.require_empty()
     }
 
     /// Everything of it that the engine holds, which must be something.

@@ -12,8 +12,7 @@ use crate::drill::machine::Outcome;
 use crate::drill::undo::undo;
 use crate::drill::wait::{proven, until};
 use crate::error::{Exit, Expected};
-use crate::faults::journal::Journal;
-use crate::faults::selector::Selector;
+use crate::faults::selector::{self, Selector};
 use crate::faults::{Injection, Means};
 use crate::timeline::conditions;
 use crate::timeline::record::Timeline;
@@ -45,7 +44,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let project = lab.project().await?;
-    let journal = Journal::at(lab.dir.journal());
+    let journal = lab.journal();
     let left = journal.clone();
     let cancel = interrupt::on_signal("ending", move || interrupt::faults_in_place(&left))?;
     let engine = lab.engine.as_ref();
@@ -61,19 +60,19 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     if let Some(name) = &args.target
         && undone.is_empty()
     {
-        for target in Selector::Named(name.clone()).resolve(&project, &expected, &View::default(), 0)? {
+        let named = [Selector::Named(name.clone())];
+        for target in selector::resolve(&named, &project, &expected, &View::default(), 0)? {
             engine.start(&target.container).await?;
         }
         tell!("khd had put no fault on {name}; it was started in case it was down");
     }
-    let left = journal.entries()?;
-    if !left.is_empty() {
-        let words: Vec<String> = left.iter().map(Injection::words).collect();
-        println!("still in place: {}", words.join(", "));
-        return Ok(Exit::Passed);
-    }
+    let left: Vec<String> = journal.entries()?.iter().map(Injection::words).collect();
     let whole = |view: &View| conditions::whole(view, &expected);
     let outcome = match healed(&means, &timeline, &undone, &cancel).await {
+        Outcome::Done if !left.is_empty() => {
+            println!("still in place: {}", left.join(", "));
+            return Ok(Exit::Passed);
+        }
         Outcome::Done => {
             let wait = until(timeline.view(), WHOLE_WITHIN, &cancel, whole);
             watched(timeline.view(), whole, wait).await

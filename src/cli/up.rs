@@ -13,7 +13,6 @@ use crate::drill::wait::until;
 use crate::engine::{LogOptions, converge, images, preflight};
 use crate::error::{Exit, Expected};
 use crate::faults::Injection;
-use crate::faults::journal::Journal;
 use crate::timeline::conditions::{self, Lacking};
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
@@ -48,10 +47,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let result = bring_up(&lab, args.timeout, &cancel).await;
     if result.is_err() && cancel.is_cancelled() && fresh {
         // What this khd began and did not end is nobody's: a lab that was there before stays.
-        let steps = Steps::show();
-        converge::down(lab.engine.as_ref(), &lab.settings.project, false, steps.sender()).await?;
-        steps.end().await;
-        lab.dir.forget()?;
+        lab.remove(false).await?;
     }
     println!("{}", result?);
     Ok(Exit::Passed)
@@ -80,7 +76,7 @@ async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
     let images = images::obtain(engine, images::needed(&lab.file).into_keys(), steps.sender()).await?;
     lab.dir.save_settings(&lab.settings)?;
     // A lab that is brought up has no faults: those that an earlier khd left are undone.
-    let journal = Journal::at(lab.dir.journal());
+    let journal = lab.journal();
     let project = engine.project(&lab.settings.project).await?;
     lab.remove_helpers(&project).await?;
     journal.forget_missing(&project)?;
@@ -99,7 +95,7 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
     lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let observers = lab.observe(&timeline);
 
-    let journal = Journal::at(lab.dir.journal());
+    let journal = lab.journal();
     if !journal.entries()?.is_empty() {
         let answer = |view: &View| conditions::brokers_answer(view, &expected);
         let outcome = alive(&timeline, answer, deadline, cancel).await;

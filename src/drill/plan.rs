@@ -75,6 +75,18 @@ pub struct Fail {
 }
 
 impl Plan {
+    /// What all of its steps do, in the order in which they are numbered.
+    pub fn actions(&self) -> Vec<&Action> {
+        fn of(steps: &[Step]) -> Vec<&Action> {
+            let each = steps.iter().map(|step| match step {
+                Step::Do(action) => vec![action],
+                Step::Parallel(rows) => rows.iter().flat_map(|row| of(row)).collect(),
+            });
+            each.flatten().collect()
+        }
+        of(&self.steps)
+    }
+
     /// One fault, held for a while and until the lab has settled without its targets, and then undone.
     pub fn of_one(fail: Fail, hold: Duration, leave: bool, limits: Limits, seed: u64) -> Self {
         let words: Vec<String> = fail.targets.iter().map(Selector::to_string).collect();

@@ -16,7 +16,7 @@ use crate::drill::stage::Stage;
 use crate::drill::undo::undo;
 use crate::drill::wait::{proven, until};
 use crate::engine::converge;
-use crate::error::Expected;
+use crate::faults::selector::{self, Selector};
 use crate::faults::{Injection, Target};
 use crate::timeline::conditions;
 use crate::timeline::event::Kind;
@@ -27,8 +27,8 @@ use crate::timeline::view::View;
 const HEALTHY_WITHIN: Duration = Duration::from_secs(20);
 /// How long the lab may take to be whole again after everything was undone.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(120);
-/// How long it may take until somebody has the role that a fault shall hit.
-const ROLE_WITHIN: Duration = Duration::from_secs(20);
+/// How long it may take until somebody has the role that a fault shall hit: who had it may be known until a session ends.
+const ROLE_WITHIN: Duration = Duration::from_secs(30);
 /// How often undoing is tried at the end of a drill: nothing may stay behind.
 const TRIES: u32 = 3;
 /// Time between two tries.
@@ -174,24 +174,23 @@ impl Runner<'_> {
         };
         fault.check(&stage.means.topology, &targets)?;
         *self.before.lock().unwrap_or_else(PoisonError::into_inner) = stage.timeline.view().borrow().clone();
-        stage.timeline.emit(
-            "khd",
-            Kind::FaultInjected {
+        let (means, run) = (&stage.means, stage.run.name());
+        let begins = |injection: &Injection| {
+            let asked = fail.targets.iter().filter(|target| target.is_role());
+            let injected = Kind::FaultInjected {
                 id: step,
                 fault: fail.how.name().into(),
-                targets: targets.iter().map(Target::name).collect(),
-                out: fault.out(&targets, &stage.means.topology),
+                targets: injection.targets.iter().map(Target::name).collect(),
+                out: fault.out(&injection.targets, &means.topology),
                 options: fail.how.options(),
-                asked: fail
-                    .targets
-                    .iter()
-                    .filter(|target| target.is_role())
-                    .map(ToString::to_string)
-                    .collect(),
-            },
-        );
-        let (means, run) = (&stage.means, stage.run.name());
-        let injection = stage.journal.inject(means, step, &fail.how, targets, &run).await?;
+                asked: asked.map(ToString::to_string).collect(),
+            };
+            stage.timeline.emit("khd", injected);
+        };
+        let injection = stage
+            .journal
+            .inject(means, step, &fail.how, targets, &run, begins)
+            .await?;
         let view = stage.timeline.view();
         let look = async |view: View| fault.effect(means, &injection, &view).await;
         let proof = match proven(view, fault.effect_within(), &self.hurry, look).await {
@@ -214,22 +213,13 @@ impl Runner<'_> {
         loop {
             let project = stage.engine().project(&stage.project).await?;
             let view = stage.timeline.view().borrow().clone();
-            let mut targets: Vec<Target> = Vec::new();
-            let mut refused: Option<Expected> = None;
-            for selector in &fail.targets {
-                match selector.resolve(&project, &stage.expected, &view, seed) {
-                    Ok(found) => targets.extend(found),
-                    // Who is missing by name will not turn up; a role finds its holder.
-                    Err(error) if !selector.is_role() => return Err(error.into()),
-                    Err(error) => refused = Some(error),
+            match selector::resolve(&fail.targets, &project, &stage.expected, &view, seed) {
+                Ok(targets) => return Ok(Some(targets)),
+                // Who is missing by name will not turn up; a role finds its holder.
+                Err(error) if !fail.targets.iter().any(Selector::is_role) || Instant::now() >= deadline => {
+                    return Err(error.into());
                 }
-            }
-            targets.sort_by_key(Target::name);
-            targets.dedup();
-            match refused {
-                None => return Ok(Some(targets)),
-                Some(error) if Instant::now() >= deadline => return Err(error.into()),
-                Some(_) => {}
+                Err(_) => {}
             }
             // Until the next look; the deadline above bounds them all.
             tokio::select! {

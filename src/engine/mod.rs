@@ -70,6 +70,8 @@ pub trait Engine: Send + Sync {
     async fn pause(&self, container: &str) -> anyhow::Result<()>;
     /// Lets a paused container go on. One that is not paused is fine.
     async fn unpause(&self, container: &str) -> anyhow::Result<()>;
+    /// How a container's last run ended; nothing while it runs, or where it never ran.
+    async fn ended(&self, container: &str) -> anyhow::Result<Option<Ended>>;
     /// What a container may use at most.
     async fn limits(&self, container: &str) -> anyhow::Result<ResourceLimits>;
     /// Changes what a container may use at most, while it runs.
@@ -109,6 +111,17 @@ pub trait Engine: Send + Sync {
     async fn tag(&self, image: &str, reference: &str) -> anyhow::Result<()>;
     /// Removes an image that nothing uses, and says whether it did. One that is gone already is fine.
     async fn remove_image(&self, image: &str) -> anyhow::Result<bool>;
+}
+
+/// The end of a container's run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// When, by the engine's clock.
+    pub at: jiff::Timestamp,
+    /// Its exit code: 128 and the signal's number where a signal ended it.
+    pub exit_code: i64,
+    /// Whether the kernel ended it because it used more memory than it may.
+    pub out_of_memory: bool,
 }
 
 /// What the engine says of itself.

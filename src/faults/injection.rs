@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::faults::{Field, How, Target};
+use crate::topology::Topology;
 
 /// A fault on its targets, as it is journaled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,13 +43,10 @@ impl Injection {
         self.how.fault().field() == Field::Kafka
     }
 
-    /// Whether undoing the two in the wrong order would put back what one of them has done: each puts back what it found,
-    /// in the same container or in Kafka.
-    pub fn would_bring_back(&self, other: &Self) -> bool {
-        let both_put_back = !self.before.is_null() && !other.before.is_null();
-        let shared = |target: &Target| other.targets.iter().any(|theirs| theirs.container == target.container);
-        let meet = self.in_kafka() || self.targets.iter().any(shared);
-        self.how.name() == other.how.name() && both_put_back && meet
+    /// What both it and the other take for themselves, if there is something.
+    pub fn contends(&self, other: &Self, topology: &Topology) -> Option<String> {
+        let takes = |injection: &Self| injection.how.fault().takes(topology, &injection.targets);
+        takes(self).intersection(&takes(other)).next().cloned()
     }
 
     /// Whether it hits the target of that name, or any of that service.

@@ -45,11 +45,10 @@ impl Journal {
         })
     }
 
-    /// Journals a fault, then injects it.
+    /// Journals a fault, then injects it; `begins` is told in between.
     ///
     /// # Errors
-    /// When the journal cannot be written, or another such fault of a target would have to be undone first, nothing was
-    /// touched. When the engine or Kafka fails, the fault may be in place, and stays journaled.
+    /// When the journal cannot be written, or another fault is in place that takes the same for itself, nothing was touched. When the engine or Kafka fails, the fault may be in place, and stays journaled.
     pub async fn inject(
         &self,
         means: &Means,
@@ -57,6 +56,7 @@ impl Journal {
         how: &How,
         targets: Vec<Target>,
         run: &str,
+        begins: impl FnOnce(&Injection),
     ) -> anyhow::Result<Injection> {
         let before = how.fault().remember(means, &targets).await?;
         let injection = Injection {
@@ -68,18 +68,23 @@ impl Journal {
             run: run.into(),
         };
         let mut entries = self.entries()?;
-        if let Some(entry) = entries.iter().find(|entry| entry.would_bring_back(&injection)) {
-            let message = format!("{} is in place already", entry.words());
-            let hint = "undo it first: each would put back what it found, and that is the other";
-            return Err(Expected::usage(message).hint(hint).into());
+        for entry in &entries {
+            if let Some(taken) = injection.contends(entry, &means.topology) {
+                let message = format!("{} is in place already, and has {taken}", entry.words());
+                return Err(Expected::usage(message)
+                    .hint("undo it first: of the two, one would undo the other")
+                    .into());
+            }
         }
         entries.push(injection.clone());
         self.write(&entries)?;
+        begins(&injection);
         how.fault().inject(means, &injection).await?;
         Ok(injection)
     }
 
-    /// Forgets faults all of whose containers are gone: there is nothing left to be undone.
+    /// Forgets faults all of whose containers are gone: there is nothing left to be undone. Those in Kafka's own state are
+    /// in its data, as long as there are volumes.
     ///
     /// # Errors
     /// When the journal cannot be read or written.
@@ -90,11 +95,25 @@ impl Journal {
             let mut containers = project.containers.iter();
             containers.any(|container| container.name == target.container)
         };
-        entries.retain(|entry| entry.targets.iter().any(there));
+        let in_data = |entry: &Injection| entry.in_kafka() && !project.volumes.is_empty();
+        entries.retain(|entry| entry.targets.iter().any(there) || in_data(entry));
         if entries.len() < before {
             self.write(&entries)
         } else {
             Ok(())
+        }
+    }
+
+    /// Refuses to go on where a fault is in place.
+    ///
+    /// # Errors
+    /// An environment error that names it; or when the journal cannot be read.
+    pub fn require_empty(&self) -> anyhow::Result<()> {
+        match self.entries()?.first() {
+            None => Ok(()),
+            Some(entry) => Err(Expected::environment(format!("{} is still in place", entry.words()))
+                .hint("undo it first: khd restore")
+                .into()),
         }
     }
 
@@ -113,14 +132,7 @@ impl Journal {
     ) -> anyhow::Result<Vec<Injection>> {
         let (mut undone, mut failure) = (Vec::new(), None);
         for entry in self.entries()?.into_iter().rev().filter(which) {
-            let fault = entry.how.fault();
-            if let Some(moment) = fault.undo_not_before(&entry, &means.expected) {
-                // Nothing tells that the moment has come but the clock; it is at most a session's time away.
-                let left = Timestamp::now().duration_until(moment);
-                tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
-            }
-            begins(&entry);
-            match fault.undo(means, &entry).await {
+            match undo(means, &entry, &mut begins).await {
                 Ok(()) => {
                     self.clear(&entry)?;
                     undone.push(entry);
@@ -145,9 +157,25 @@ impl Journal {
     }
 }
 
+/// Undoes one fault as soon as that can be done.
+async fn undo(means: &Means, entry: &Injection, begins: &mut impl FnMut(&Injection)) -> anyhow::Result<()> {
+    let fault = entry.how.fault();
+    if let Some(moment) = fault.undo_not_before(means, entry).await? {
+        // Nothing tells that the moment has come but the clock; it is at most a session's time away.
+        let left = Timestamp::now().duration_until(moment);
+        tokio::time::sleep(Duration::try_from(left).unwrap_or_default()).await;
+    }
+    begins(entry);
+    fault.undo(means, entry).await
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::settings::Settings;
+    use crate::topology::Topology;
 
     fn injection(id: u32, service: &str) -> Injection {
         Injection {
@@ -177,21 +205,46 @@ mod tests {
     }
 
     #[test]
-    fn two_that_would_put_back_each_other_s_work_cannot_be_in_place_at_once() {
-        let of = |how: &str, service: &str, before: serde_json::Value| Injection {
-            how: serde_json::from_value(serde_json::json!({ "how": how })).unwrap(),
-            before,
+    fn two_that_take_the_same_for_themselves_contend() {
+        let mut settings = Settings::default();
+        settings.topics.names = vec!["a".into(), "b".into()];
+        let topology = Topology::of(&settings);
+        let of = |how: serde_json::Value, service: &str| Injection {
+            how: serde_json::from_value(how).unwrap(),
             ..injection(1, service)
         };
-        let (some, none) = (serde_json::json!({ "memory": 5 }), serde_json::Value::Null);
-        let cpu = of("cpu", "kafka1", some.clone());
-        assert!(cpu.would_bring_back(&of("cpu", "kafka1", some.clone())));
-        assert!(!cpu.would_bring_back(&of("cpu", "kafka2", some.clone())));
-        assert!(!cpu.would_bring_back(&of("memory", "kafka1", some.clone())));
-        assert!(!of("stop", "kafka1", none.clone()).would_bring_back(&of("stop", "kafka1", none)));
-        // Partitions are shared by brokers, so these meet whomever they hit.
-        let moved = of("move-leaders", "kafka1", some.clone());
-        assert!(moved.would_bring_back(&of("move-leaders", "kafka2", some)));
+        let taken = |one: (&str, &str), other: (&str, &str)| {
+            let of = |(how, service): (&str, &str)| of(json!({ "how": how }), service);
+            of(one).contends(&of(other), &topology)
+        };
+        assert_eq!(
+            taken(("stop", "kafka1"), ("pause", "kafka1")).unwrap(),
+            "the process of kafka1"
+        );
+        assert_eq!(
+            taken(("rate", "kafka1"), ("delay", "kafka1")).unwrap(),
+            "the queue of kafka1"
+        );
+        // Whatever brokers are named: partitions are shared.
+        assert_eq!(
+            taken(("move-leaders", "kafka1"), ("move-leaders", "kafka2")).unwrap(),
+            "leadership"
+        );
+        for (one, other) in [
+            (("cpu", "kafka1"), ("cpu", "kafka2")),
+            (("cpu", "kafka1"), ("memory", "kafka1")),
+            (("stop", "kafka1"), ("block", "kafka1")),
+            // In chains of their own.
+            (("block", "kafka1"), ("block", "kafka1")),
+        ] {
+            assert_eq!(taken(one, other), None, "{one:?} {other:?}");
+        }
+        let config = |topic: &str| of(json!({ "how": "config", "topic": topic, "set": {} }), "kafka1");
+        assert_eq!(config("a").contends(&config("b"), &topology), None);
+        assert_eq!(
+            config("a").contends(&config("all"), &topology).unwrap(),
+            "the settings of topic a"
+        );
     }
 
     #[test]

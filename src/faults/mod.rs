@@ -47,6 +47,14 @@ pub struct Means {
     pub nethelper: String,
 }
 
+/// Something that each target has one of, in words, such as `the process of kafka2`.
+fn of_each(what: &str, targets: &[Target]) -> BTreeSet<String> {
+    targets
+        .iter()
+        .map(|target| format!("{what} of {}", target.name()))
+        .collect()
+}
+
 /// Whether something was proven: how, or else what is lacking.
 pub type Proof = Result<String, Lacking>;
 
@@ -102,6 +110,13 @@ pub trait Fault: Send + Sync + std::fmt::Debug {
         targets.iter().map(Target::name).collect()
     }
 
+    /// What of the lab it takes for itself, in words: of two faults that take the same, one would undo the other, so they
+    /// are never in place together.
+    fn takes(&self, topology: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        let _ = (topology, targets);
+        BTreeSet::new()
+    }
+
     /// Whether it stays in place until it is undone. One that does not is proven, and then healed at once.
     fn stays(&self) -> bool {
         true
@@ -123,9 +138,12 @@ pub trait Fault: Send + Sync + std::fmt::Debug {
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()>;
 
     /// The moment before which it cannot be undone, if there is one.
-    fn undo_not_before(&self, injection: &Injection, expected: &Expectation) -> Option<Timestamp> {
-        let _ = (injection, expected);
-        None
+    ///
+    /// # Errors
+    /// Those of the engine.
+    async fn undo_not_before(&self, means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
+        let _ = (means, injection);
+        Ok(None)
     }
 
     /// Undoes just what [`inject`](Self::inject) did, also where that was cut off half way. Undoing what is undone already

@@ -8,7 +8,7 @@ use rand::SeedableRng as _;
 use rand::seq::IndexedRandom as _;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Project;
+use crate::engine::{Project, labels};
 use crate::error::{Expected, nearest};
 use crate::faults::Target;
 use crate::timeline::event::TopicPartition;
@@ -142,6 +142,11 @@ impl From<Selector> for String {
 }
 
 impl Selector {
+    /// Whether it is a role that one server has, and another one when that is gone.
+    fn is_held(&self) -> bool {
+        !matches!(self, Self::Named(_) | Self::AllBrokers | Self::Random(_))
+    }
+
     /// Whether it names no container but a role, of which it turns out at injection who has it.
     pub fn is_role(&self) -> bool {
         !matches!(self, Self::Named(_))
@@ -171,18 +176,44 @@ impl Selector {
         }
     }
 
-    /// Whom it means now.
+    /// One that it may mean, by the lab's description alone: a fault that makes no sense for it makes none for the others.
+    pub fn example(&self, topology: &Topology) -> Option<Target> {
+        let broker = || topology.brokers.first().map(|broker| broker.service.clone());
+        let zookeeper = || topology.zookeepers.first().map(|server| server.service.clone());
+        let name = match self {
+            Self::Named(name) => Some(name.clone()),
+            Self::ZooKeeperLeader | Self::Random(Pool::ZooKeeper) => zookeeper(),
+            Self::Random(pool @ (Pool::Consumer | Pool::Producer)) => Some(pool.word().to_owned()),
+            _ => broker(),
+        }?;
+        let of = |service: &str| name.strip_prefix(service)?.strip_prefix('-')?.parse::<u32>().ok();
+        let client = [CONSUMER, PRODUCER]
+            .into_iter()
+            .find(|service| name == *service || of(service).is_some());
+        let service = client.map_or_else(|| name.clone(), str::to_owned);
+        let number = of(&service).unwrap_or(1);
+        Some(Target {
+            container: labels::container_name(&topology.project, &service, number),
+            number,
+            address: None,
+            numbered: client.is_some(),
+            service,
+        })
+    }
+
+    /// Whom it means now, but for those that are `taken`, where it may mean others.
     ///
     /// `seed` decides what is random.
     ///
     /// # Errors
     /// An environment error when nobody has the role now, or the lab has no such container.
-    pub fn resolve(
+    fn resolve(
         &self,
         project: &Project,
         expected: &Expectation,
         view: &View,
         seed: u64,
+        taken: &[Target],
     ) -> Result<Vec<Target>, Expected> {
         let broker = |id: Option<i32>| id.filter(|id| *id >= 0).map(|id| vec![expected.broker_service(id)]);
         let names: Option<Vec<String>> = match self {
@@ -207,11 +238,14 @@ impl Selector {
                     Pool::Consumer | Pool::Producer => clients(project, pool.word()),
                 };
                 // One that is out already would be hit twice.
-                let of: Vec<&String> = of.iter().filter(|name| !view.is_out(name)).collect();
+                let free = |name: &&String| !view.is_out(name) && taken.iter().all(|target| target.name() != **name);
+                let of: Vec<&String> = of.iter().filter(free).collect();
                 let chosen = of.choose(&mut ChaCha8Rng::seed_from_u64(seed));
                 chosen.map(|name| vec![(*name).clone()])
             }
         };
+        // Who is out keeps a role until others notice.
+        let names = names.filter(|names| !self.is_held() || names.iter().all(|name| !view.is_out(name)));
         let names = names.ok_or_else(|| {
             Expected::environment(format!("nobody is {self} at this moment")).hint("look with khd status")
         })?;
@@ -232,6 +266,28 @@ impl Selector {
         }
         Ok(targets)
     }
+}
+
+/// Whom several selectors mean now, each once, in the order of their names.
+///
+/// `seed` decides what is random.
+///
+/// # Errors
+/// An environment error when nobody has a role now, or the lab has no such container.
+pub fn resolve(
+    selectors: &[Selector],
+    project: &Project,
+    expected: &Expectation,
+    view: &View,
+    seed: u64,
+) -> Result<Vec<Target>, Expected> {
+    let mut targets: Vec<Target> = Vec::new();
+    for selector in selectors {
+        targets.extend(selector.resolve(project, expected, view, seed, &targets)?);
+    }
+    targets.sort_by_key(Target::name);
+    targets.dedup();
+    Ok(targets)
 }
 
 /// Checks that a word names a container, or a service, that a fault can hit.

@@ -89,20 +89,21 @@ impl LabDir {
         write_atomically(&self.settings_path(), serde_yaml::to_string(settings)?.as_bytes())
     }
 
+    /// Forgets as what the lab was brought up.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn forget_settings(&self) -> anyhow::Result<()> {
+        remove(&self.settings_path())
+    }
+
     /// Forgets the lab: nothing of it is left to be undone.
     ///
     /// # Errors
     /// When a file cannot be removed.
     pub fn forget(&self) -> anyhow::Result<()> {
-        for path in [self.settings_path(), self.journal()] {
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("cannot remove {}", path.display()));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        self.forget_settings()?;
+        remove(&self.journal())
     }
 
     fn settings_path(&self) -> PathBuf {
@@ -138,6 +139,16 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
 /// When the file cannot be written.
 pub fn publish(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     write(path, 0o666, |file| Ok(file.write_all(content)?))
+}
+
+/// Removes a file, which may be gone already.
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn write(path: &Path, mode: u32, fill: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {

@@ -11,7 +11,7 @@ use khd::engine::Engine;
 use khd::engine::docker::Docker;
 use khd::error::Expected;
 use khd::faults::journal::Journal;
-use khd::faults::selector::Selector;
+use khd::faults::selector::{self, Selector};
 use khd::faults::{How, Means};
 use khd::observe::{self, Observer};
 use khd::settings::Settings;
@@ -41,7 +41,9 @@ async fn each_fault_in_kafkas_own_state_takes_effect_and_leaves_it_as_it_was() {
     stage.settings_of_topics_change_and_change_back().await;
     stage.settings_of_brokers_change_and_change_back().await;
     stage.what_kafka_refuses_is_told_and_changes_nothing().await;
-    stage.a_preferred_election_finds_every_leader_at_home().await;
+    stage
+        .a_preferred_election_is_refused_where_every_leader_is_at_home()
+        .await;
     stage.a_removed_member_joins_again().await;
 
     stage.until_whole().await;
@@ -140,9 +142,12 @@ impl Stage {
         let project = self.means.engine.project(&self.means.topology.project).await?;
         let view = self.timeline.view().borrow().clone();
         let selector: Selector = target.parse().unwrap();
-        let targets = selector.resolve(&project, &self.means.expected, &view, 0)?;
+        let targets = selector::resolve(&[selector], &project, &self.means.expected, &view, 0)?;
         how.fault().check(&self.means.topology, &targets)?;
-        let injection = self.journal.inject(&self.means, 1, &how, targets, "test").await?;
+        let injection = self
+            .journal
+            .inject(&self.means, 1, &how, targets, "test", |_| {})
+            .await?;
         let look = async |view: View| how.fault().effect(&self.means, &injection, &view).await;
         let cancel = CancellationToken::new();
         let proof = proven(self.timeline.view(), how.fault().effect_within(), &cancel, look).await;
@@ -236,11 +241,10 @@ impl Stage {
         assert_eq!(self.journal.entries().unwrap(), [], "nothing is in place");
     }
 
-    async fn a_preferred_election_finds_every_leader_at_home(&self) {
-        self.fails(json!({ "how": "elect-preferred" }), "all-brokers")
-            .await
-            .unwrap();
-        self.heals().await;
+    async fn a_preferred_election_is_refused_where_every_leader_is_at_home(&self) {
+        let refused = self.fails(json!({ "how": "elect-preferred" }), "all-brokers").await;
+        let refused = refused.unwrap_err().to_string();
+        assert!(refused.contains("there is nothing to elect"), "{refused}");
     }
 
     async fn a_removed_member_joins_again(&self) {

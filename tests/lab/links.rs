@@ -145,7 +145,7 @@ impl<'a> Stage<'a> {
         how.fault().check(&self.means.topology, &targets).unwrap();
         let injection = self
             .journal
-            .inject(&self.means, id, &how, targets, "links")
+            .inject(&self.means, id, &how, targets, "links", |_| {})
             .await
             .unwrap();
         let proof = how

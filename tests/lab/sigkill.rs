@@ -32,7 +32,7 @@ const DRILLS: [(&str, &[&str]); 10] = [
         &SERVERS,
     ),
     ("kafka2 kafka3 --how loss --percent 30", &["kafka2", "kafka3"]),
-    ("kafka1 --how rate --rate 512kbit", &["kafka1"]),
+    ("kafka1 --how rate --rate 64kbit", &["kafka1"]),
 ];
 
 #[test]

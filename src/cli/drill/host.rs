@@ -6,11 +6,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::lab::Lab;
-use crate::cli::terminal::{Steps, watched};
+use crate::cli::terminal::watched;
 use crate::cli::up::bring_up;
 use crate::drill::machine::Outcome;
 use crate::drill::wait::until;
-use crate::engine::converge;
 use crate::error::Expected;
 use crate::settings::{Data, Settings};
 use crate::timeline::conditions;
@@ -48,9 +47,11 @@ impl Host {
     /// The lab that is there, or shall be.
     ///
     /// # Errors
-    /// Those of the engine.
+    /// Those of the engine; an environment error when a fault is in place in it.
     pub async fn of(lab: Lab) -> anyhow::Result<Self> {
-        let is_up = !lab.engine.project(&lab.settings.project).await?.containers.is_empty();
+        let project = lab.engine.project(&lab.settings.project).await?;
+        lab.require_no_fault(&project)?;
+        let is_up = !project.containers.is_empty();
         Ok(Self {
             before: is_up.then(|| lab.settings.clone()),
             lab,
@@ -99,6 +100,8 @@ impl Host {
     /// When that cannot be done.
     pub async fn leave(mut self, keep: bool) -> anyhow::Result<()> {
         match self.before.take() {
+            // It would be made anew for nothing: the fault is still there to be undone.
+            Some(_) if self.lab.journal().require_empty().is_err() => Ok(()),
             None if !self.is_up => Ok(()),
             None if keep => {
                 tell!("the lab is kept; remove it with khd down");
@@ -136,18 +139,9 @@ impl Host {
     }
 
     async fn down(&mut self) -> anyhow::Result<()> {
-        let steps = Steps::show();
-        let removed = converge::down(
-            self.lab.engine.as_ref(),
-            &self.lab.settings.project,
-            false,
-            steps.sender(),
-        )
-        .await;
-        steps.end().await;
-        removed?;
+        self.lab.remove(self.lab.settings.data == Data::Keep).await?;
         self.is_up = false;
-        self.lab.dir.forget()
+        Ok(())
     }
 
     /// Whether the lab is whole, with as many clients as its settings say.

@@ -1,5 +1,6 @@
 //! `khd drill run`.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -14,16 +15,13 @@ use super::queue::{Group, grouped};
 use super::results::{Row, as_junit, as_table, exit};
 use crate::cli::lab::{Lab, command_line, parse_duration};
 use crate::cli::run::Run;
-use crate::cli::terminal::{Output, Steps};
+use crate::cli::terminal::Output;
 use crate::cli::{interrupt, settings};
-use crate::compose::render::NETHELPER_IMAGE;
 use crate::drill::machine::Ending;
-use crate::drill::plan::{Action, Plan, Step};
+use crate::drill::plan::Action;
 use crate::drill::runner;
-use crate::drill::script::{Course, NEGATIVE, Need, Script};
-use crate::engine::{Helper, images};
+use crate::drill::script::{Course, NEGATIVE, Script};
 use crate::error::{Exit, Expected};
-use crate::faults::journal::Journal;
 use crate::report::{Format, Judgement};
 use crate::state::{RunFolder, publish};
 use crate::verdicts::Status;
@@ -87,9 +85,10 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         Ok((script, settings))
     });
     let groups = grouped(wanted.collect::<Result<_, Expected>>()?);
+    prepare(&args)?;
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
-    let journal = Journal::at(lab.dir.journal());
+    let journal = lab.journal();
     let cancel = interrupt::on_signal("the drill heals what it broke, and no other begins", move || {
         format!(
             "{}; the lab may be left: khd down",
@@ -100,25 +99,35 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     tell!("seed {seed}");
     let mut host = Host::of(lab).await?;
     let mut rows = Vec::new();
-    let failure = all(&args, &groups, seed, &mut host, &cancel, &mut rows).await.err();
+    let ended = all(&args, &groups, seed, &mut host, &cancel, &mut rows).await;
     let left = host.leave(args.keep_lab).await;
-    if let Some(path) = &args.junit {
-        publish(path, as_junit(&rows)?.as_bytes())?;
-        tell!("report: {}", path.display());
-    }
     let text = match args.result.json() {
         true => serde_json::to_string_pretty(&rows)? + "\n",
         false => as_table(&rows),
     };
     // A reader that went away does not change the verdict.
     let _ = std::io::stdout().write_all(text.as_bytes());
+    if let Some(path) = &args.junit {
+        publish(path, as_junit(&rows)?.as_bytes())?;
+        tell!("report: {}", path.display());
+    }
+    if let (Err(_), Err(error)) = (&ended, &left) {
+        tell!("khd: warning: the lab could not be left as it was found: {error:#}");
+    }
+    ended.and(left)?;
     if cancel.is_cancelled() {
         return Err(Expected::interrupted("interrupted; no fault is left in place, and the rest was not run").into());
     }
-    match failure {
-        Some(error) => Err(error),
-        None => left.map(|()| exit(&rows)),
+    Ok(exit(&rows))
+}
+
+/// Makes the folders of files that are written at the end, so that a long run does not end with one that cannot be made.
+fn prepare(args: &Args) -> anyhow::Result<()> {
+    let of_junit = args.junit.as_ref().and_then(|file| file.parent());
+    for folder in of_junit.into_iter().chain(args.output.as_deref()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
+    Ok(())
 }
 
 /// Runs all of them, and collects what they came to.
@@ -138,6 +147,7 @@ async fn all(
                 let row = one(args, script, seed, host, cancel).await?;
                 let (over, bad) = (cancel.is_cancelled(), row.is_bad());
                 rows.push(row);
+                host.lab.journal().require_empty()?;
                 if over || bad && args.fail_fast {
                     return Ok(());
                 }
@@ -156,7 +166,9 @@ async fn one(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Row> {
     let name = &script.name;
-    if let Some(why) = lacking(&host.lab, &script.needs).await? {
+    let plan = script.plan(host.lab.limits(), seed, args.length);
+    let actions = plan.actions();
+    if let Some(why) = impossible(&host.lab, &actions).await? {
         tell!("{name} is skipped: {why}");
         return Ok(Row::not_judged(
             name,
@@ -168,7 +180,6 @@ async fn one(
         ));
     }
     tell!("\n{name}: {}", script.purpose);
-    let plan = script.plan(host.lab.limits(), seed, args.length);
     let run = Run::start(&host.lab, &plan.drill, &plan.limits, &plan.skip, cancel.clone()).await?;
     let ending = runner::run(&run.stage, &plan).await;
     let (exit, why) = match ending {
@@ -187,9 +198,10 @@ async fn one(
             Row::not_judged(name, seed, Some(folder.name()), Status::Unknown, exit, &why)
         }
     };
-    if row.is_bad() || script.is_tagged(NEGATIVE) {
+    // One that was interrupted has healed all the same.
+    if row.is_bad() && exit != Exit::Interrupted || script.is_tagged(NEGATIVE) {
         host.note(State::Spoilt);
-    } else if scales(&plan) {
+    } else if actions.iter().any(|action| matches!(action, Action::Scale { .. })) {
         host.note(State::Changed);
     }
     Ok(row)
@@ -224,44 +236,20 @@ fn judged(args: &Args, name: &str, seed: u64, run: &RunFolder) -> anyhow::Result
     Ok(Row::judged(name, seed, judgement.report))
 }
 
-/// Whether other numbers of clients run after it.
-fn scales(plan: &Plan) -> bool {
-    fn any(steps: &[Step]) -> bool {
-        steps.iter().any(|step| match step {
-            Step::Do(action) => matches!(action, Action::Scale { .. }),
-            Step::Parallel(rows) => rows.iter().any(|row| any(row)),
-        })
+/// Why engine or kernel do not allow one of the drill's faults, if they do not.
+async fn impossible(lab: &Lab, actions: &[&Action]) -> anyhow::Result<Option<String>> {
+    let means = lab.means(lab.topology.expectation(lab.settings.session_timeout()));
+    let mut asked = BTreeSet::new();
+    for action in actions {
+        if let Action::Fail(fail) = action
+            && asked.insert(fail.how.name())
+            && let Err(error) = fail.how.fault().possible(&means).await
+        {
+            let expected = error.downcast::<Expected>()?;
+            return Ok(Some(format!("{}: {}", fail.how.name(), expected.message)));
+        }
     }
-    any(&plan.steps)
-}
-
-/// What engine or kernel cannot do of what a drill needs, as the helper says that faults of the network go through.
-async fn lacking(lab: &Lab, needs: &[Need]) -> anyhow::Result<Option<String>> {
-    if needs.is_empty() {
-        return Ok(None);
-    }
-    let steps = Steps::show();
-    let obtained = images::obtain(lab.engine.as_ref(), [NETHELPER_IMAGE.to_owned()], steps.sender()).await;
-    steps.end().await;
-    obtained?;
-    let helper = Helper {
-        project: lab.settings.project.clone(),
-        purpose: "capabilities".into(),
-        image: NETHELPER_IMAGE.into(),
-        args: vec!["capabilities".into()],
-        network_of: None,
-        capabilities: vec!["NET_ADMIN".into()],
-        volume: None,
-    };
-    let told = lab.engine.run_helper(&helper).await?;
-    let told = told.map_or_else(String::new, |output| output.stdout);
-    // Lines such as `netem no: …`, or `netem yes`.
-    let can = |need: &Need| {
-        told.lines()
-            .any(|line| line.split_whitespace().take(2).eq([need.word(), "yes"]))
-    };
-    let lacking = needs.iter().find(|need| !can(need));
-    Ok(lacking.map(|need| format!("it needs {}, which this machine's kernel does not have", need.word())))
+    Ok(None)
 }
 
 /// A seed that is short enough to be typed again.

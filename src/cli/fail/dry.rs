@@ -10,7 +10,7 @@ use crate::drill::machine::Outcome;
 use crate::drill::plan::Fail;
 use crate::drill::wait::until;
 use crate::error::{Exit, Expected};
-use crate::faults::Target;
+use crate::faults::{Target, selector};
 use crate::timeline::conditions;
 use crate::timeline::record::Timeline;
 
@@ -27,13 +27,8 @@ pub async fn run(lab: &Lab, fail: &Fail, seed: u64) -> anyhow::Result<Exit> {
     let whole = |view: &_| conditions::whole(view, &expected);
     let waited = until(timeline.view(), WITHIN, &CancellationToken::new(), whole).await;
     let view = timeline.view().borrow().clone();
-    let mut targets: Vec<Target> = Vec::new();
-    for selector in &fail.targets {
-        // Those of the first step of a run.
-        targets.extend(selector.resolve(&project, &expected, &view, seed.wrapping_add(1))?);
-    }
-    targets.sort_by_key(Target::name);
-    targets.dedup();
+    // Those of the first step of a run.
+    let targets = selector::resolve(&fail.targets, &project, &expected, &view, seed.wrapping_add(1))?;
     let fault = fail.how.fault();
     fault.check(&lab.topology, &targets)?;
     let names: Vec<String> = targets.iter().map(Target::name).collect();

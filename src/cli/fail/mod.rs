@@ -19,8 +19,7 @@ use crate::drill::plan::{Fail, Plan};
 use crate::drill::runner;
 use crate::error::{Exit, Expected};
 use crate::faults::Target;
-use crate::faults::journal::Journal;
-use crate::faults::selector::Selector;
+use crate::faults::selector::{self, Selector};
 use crate::state::RunFolder;
 use crate::timeline::view::View;
 use crate::topology::Topology;
@@ -63,8 +62,10 @@ pub struct Args {
     #[arg(long, value_name = "SETS", value_parser = sets, conflicts_with_all = ["targets", "how"])]
     partition: Option<Sets>,
     /// How long it stays in place while the workload runs on; at least 3s
-    #[arg(long = "for", value_name = "TIME", default_value = "20s", value_parser = hold)]
-    hold: Duration,
+    ///
+    /// [default: 20s]
+    #[arg(long = "for", value_name = "TIME", value_parser = hold)]
+    hold: Option<Duration>,
     /// Do not undo it after that
     #[arg(long)]
     leave: bool,
@@ -85,6 +86,9 @@ pub struct Args {
     reports: Reports,
 }
 
+/// How long a fault stays in place where nothing else is asked.
+const HOLD: Duration = Duration::from_secs(20);
+
 /// In less than three seconds nobody could tell a workload that goes on from one that hangs.
 fn hold(text: &str) -> Result<Duration, String> {
     let hold = parse_duration(text)?;
@@ -96,7 +100,7 @@ fn hold(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Sets of names that are cut from each other; a type of its own, so that they are one value of the flag.
+/// Sets of names that are cut from each other. Named, so that clap takes them for one value of the flag.
 type Sets = Vec<Vec<String>>;
 
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
@@ -111,6 +115,13 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         Some(sets) => args.options.how("partition", Some(sets))?,
         None => args.options.how(&args.how, None)?,
     };
+    if !how.fault().stays() && (args.leave || args.hold.is_some()) {
+        let message = format!(
+            "{} does not stay in place: there is nothing to hold or to leave",
+            how.name()
+        );
+        return Err(Expected::usage(message).hint("leave out --for and --leave").into());
+    }
     let targets = how.implied_targets().unwrap_or_else(|| args.targets.clone());
     let state = settings.state()?;
     let topology = Topology::of(&settings.of_lab(&state)?.settings);
@@ -121,20 +132,16 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let _lock = lab.dir.lock(&command_line())?;
     let project = lab.project().await?;
     let expected = lab.expectation(&project);
-    let mut named: Vec<Target> = Vec::new();
-    for target in targets.iter().filter(|target| !target.is_role()) {
-        named.extend(target.resolve(&project, &expected, &View::default(), 0)?);
-    }
+    let named: Vec<Selector> = targets.iter().filter(|target| !target.is_role()).cloned().collect();
+    selector::resolve(&named, &project, &expected, &View::default(), 0)?;
+    let examples: Vec<Target> = targets
+        .iter()
+        .filter_map(|target| target.example(&lab.topology))
+        .collect();
+    how.fault().check(&lab.topology, &examples)?;
     how.fault().possible(&lab.means(expected)).await?;
-    if named.len() == targets.len() {
-        how.fault().check(&lab.topology, &named)?;
-    }
-    let journal = Journal::at(lab.dir.journal());
-    journal.forget_missing(&project)?;
-    if let Some(entry) = journal.entries()?.first() {
-        let message = format!("{} is still in place", entry.words());
-        return Err(Expected::environment(message).hint("undo it first: khd restore").into());
-    }
+    lab.require_no_fault(&project)?;
+    let journal = lab.journal();
     let seed = args
         .seed
         .unwrap_or_else(|| Timestamp::now().as_millisecond().unsigned_abs());
@@ -146,7 +153,13 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let left = journal.clone();
     let cancel = interrupt::on_signal("undoing the fault", move || interrupt::faults_in_place(&left))?;
     let words = fail.to_string();
-    let plan = Plan::of_one(fail, args.hold, args.leave, args.expect.over(lab.limits()), seed);
+    let plan = Plan::of_one(
+        fail,
+        args.hold.unwrap_or(HOLD),
+        args.leave,
+        args.expect.over(lab.limits()),
+        seed,
+    );
     args.reports.prepare()?;
     let run = Run::start(&lab, &plan.drill, &plan.limits, &plan.skip, cancel).await?;
     let ending = runner::run(&run.stage, &plan).await;

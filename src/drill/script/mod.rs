@@ -38,33 +38,12 @@ pub struct Script {
     pub tags: Vec<String>,
     /// Settings of the lab that it wants, by their own paths.
     pub lab: Value,
-    /// What engine or kernel must be able to do.
-    pub needs: Vec<Need>,
     /// What is done.
     pub course: Course,
     /// What is expected of measured values.
     pub expect: Limits,
     /// Checks that do not apply, by id, each with the reason.
     pub skip: BTreeMap<String, String>,
-}
-
-/// What engine or kernel must be able to do for a drill, so that it is skipped where they cannot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
-    /// `netem`: the kernel can delay packets.
-    Netem,
-}
-
-impl Need {
-    /// All of them.
-    pub const ALL: [Self; 1] = [Self::Netem];
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Netem => "netem",
-        }
-    }
 }
 
 /// What is done.

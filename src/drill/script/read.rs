@@ -8,7 +8,7 @@ use super::fields::{Fields, Found};
 use super::node::{Content, Entry, Node};
 use super::problem::Problem;
 use super::steps::Steps;
-use super::{Course, Need, Script};
+use super::{Course, Script};
 use crate::drill::soak::Soak;
 use crate::settings::{Settings, load};
 use crate::timeline::limits::Limits;
@@ -16,9 +16,7 @@ use crate::topology::Topology;
 use crate::verdicts::{checks, expect};
 
 /// The keys of a drill.
-pub(super) const KEYS: [&str; 9] = [
-    "name", "purpose", "tags", "lab", "needs", "steps", "soak", "expect", "skip",
-];
+pub(super) const KEYS: [&str; 8] = ["name", "purpose", "tags", "lab", "steps", "soak", "expect", "skip"];
 /// Parts of the settings that a drill may want otherwise; the others are about where the lab is, not what.
 pub(super) const LAB: [&str; 5] = ["zookeeper", "kafka", "topics", "producer", "consumer"];
 /// What a name is made of.
@@ -51,10 +49,6 @@ fn script(fields: Fields<'_>, base: &Settings, found: &mut Found) -> Option<Scri
     let lab = fields.get("lab");
     let settings = lab.and_then(|lab| settings(lab, base, found));
     let topology = Topology::of(settings.as_ref().unwrap_or(base));
-    let needs = fields.get("needs").map_or_else(Vec::new, |entry| {
-        let needs = found.list(&entry.value, "needs").iter();
-        needs.filter_map(|need| self::need(need, found)).collect()
-    });
     let course = course(fields, &topology, found);
     let expect = fields.get("expect").map(|entry| expectations(entry, found));
     let skip = fields.get("skip").map(|entry| reasons(entry, found));
@@ -63,7 +57,6 @@ fn script(fields: Fields<'_>, base: &Settings, found: &mut Found) -> Option<Scri
         purpose: purpose?,
         tags,
         lab: lab.map_or_else(|| json!({}), |lab| lab.value.value()),
-        needs,
         course: course?,
         expect: expect.unwrap_or_default(),
         skip: skip.unwrap_or_default(),
@@ -77,17 +70,6 @@ fn name(node: &Node, found: &mut Found) -> Option<String> {
         found.add(Problem::new(node.at, format!("`{name}` is no name ({NAME_RULE})")));
     }
     Some(name)
-}
-
-fn need(node: &Node, found: &mut Found) -> Option<Need> {
-    let word = found.text(node, "a need")?;
-    let need = Need::ALL.into_iter().find(|need| need.word() == word);
-    if need.is_none() {
-        let known = Need::ALL.map(Need::word);
-        let message = format!("nothing is known of `{word}`");
-        found.add(Problem::unknown(node.at, message, &word, &known));
-    }
-    need
 }
 
 /// The lab's settings with the drill's over them. Each value is tried alone first, so that each wrong one is pointed at.

@@ -6,7 +6,6 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::Need;
 use super::read::LAB;
 use crate::drill::condition::Condition;
 use crate::faults::How;
@@ -29,10 +28,6 @@ struct Drill {
     #[schemars(schema_with = "lab")]
     #[serde(default)]
     lab: Value,
-    /// What engine or kernel must be able to do; where they cannot, the drill is skipped.
-    #[schemars(schema_with = "needs")]
-    #[serde(default)]
-    needs: Vec<String>,
     /// What is done, in order. Faults that are left at the end are undone.
     #[serde(default)]
     steps: Option<Vec<Step>>,
@@ -136,10 +131,6 @@ fn lab(_: &mut schemars::SchemaGenerator) -> Schema {
         .map(|part| ((*part).to_owned(), json!({"type": "object"})))
         .collect();
     object(parts)
-}
-
-fn needs(_: &mut schemars::SchemaGenerator) -> Schema {
-    schemars::json_schema!({"type": "array", "items": {"enum": Need::ALL.map(Need::word)}})
 }
 
 fn condition(_: &mut schemars::SchemaGenerator) -> Schema {

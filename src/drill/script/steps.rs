@@ -12,8 +12,8 @@ use super::problem::Problem;
 use super::read::is_empty;
 use crate::drill::condition::Condition;
 use crate::drill::plan::{Action, Fail};
-use crate::faults::How;
 use crate::faults::selector::Selector;
+use crate::faults::{How, Target};
 use crate::settings::check::MOST_REPLICAS;
 use crate::topology::{CONSUMER, PRODUCER, Topology};
 
@@ -109,6 +109,9 @@ impl<'a> Steps<'a> {
     fn fail(&mut self, fields: Fields<'_>, entry: &Entry, besides: &[&str]) -> Option<Fail> {
         let how = self.how(fields, besides);
         let targets = self.targets(fields, &entry.value, how.as_ref());
+        if let (Some(how), Some(targets)) = (&how, &targets) {
+            self.makes_sense(fields, how, targets);
+        }
         let label = match fields.get("as") {
             Some(label) => self.found.text(&label.value, "a label").inspect(|text| {
                 if text == ALL || self.labels.get(text) == Some(&true) {
@@ -164,6 +167,17 @@ impl<'a> Steps<'a> {
                 }
                 Some(implied)
             }
+        }
+    }
+
+    /// Points at a fault that makes no sense for its targets, or at options that no target could have.
+    fn makes_sense(&mut self, fields: Fields<'_>, how: &How, targets: &[Selector]) {
+        let examples: Vec<Target> = targets
+            .iter()
+            .filter_map(|target| target.example(self.topology))
+            .collect();
+        if let Err(error) = how.fault().check(self.topology, &examples) {
+            self.found.add(Problem::of(fields.at, error));
         }
     }
 

@@ -30,7 +30,6 @@ lab:
   producer: { ack: all, acks: 1 }
   kafka: { servers: many }
   project: other
-needs: [neetm]
 steps:
   - fail: kafka9
     how: kill
@@ -226,6 +225,8 @@ fn a_fault_hits_whom_it_is_told_to_or_whom_its_options_name_and_never_nobody() {
             "  - fail:\n    how: partition\n    sets: [[kafka1], [kafka9]]\n",
             "kafka9",
         ),
+        ("  - fail: controller\n    how: stall\n", "4:5: kafka1 is no consumer"),
+        ("  - fail: kafka1\n    how: loss\n    percent: 500\n", "4:5: "),
     ] {
         let wrong = wrong(steps);
         assert!(wrong.contains(said), "{wrong}");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use bollard::body_full;
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum};
 use bollard::query_parameters::{
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 use super::failure::{is_missing, is_port_in_use, status};
 use super::{Docker, files, translate};
 use crate::compose::model::ComposeFile;
-use crate::engine::labels;
+use crate::engine::{Ended, labels};
 use crate::error::Expected;
 
 /// Docker's own grace period, for a container that names none.
@@ -118,6 +119,25 @@ impl Docker {
         let options = KillContainerOptions { signal: signal.into() };
         let sent = self.client.kill_container(container, Some(options)).await;
         sent.map_err(self.failed(format_args!("cannot send {signal} to container {container}")))
+    }
+
+    pub(super) async fn container_ended(&self, container: &str) -> anyhow::Result<Option<Ended>> {
+        let operation = format!("cannot tell how container {container} ended");
+        let state = self.inspect(container, &operation).await?.state.unwrap_or_default();
+        if !matches!(
+            state.status,
+            Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD)
+        ) {
+            return Ok(None);
+        }
+        let finished = state.finished_at.unwrap_or_default();
+        Ok(Some(Ended {
+            at: finished
+                .parse()
+                .with_context(|| format!("{operation}: `{finished}` is no time"))?,
+            exit_code: state.exit_code.unwrap_or_default(),
+            out_of_memory: state.oom_killed.unwrap_or_default(),
+        }))
     }
 
     pub(super) async fn container_pause(&self, container: &str) -> anyhow::Result<()> {

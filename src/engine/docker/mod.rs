@@ -29,8 +29,8 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use super::{
-    Build, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment, Progress, Project,
-    PublishedPort, ResourceLimits, TakenSubnet, Usage,
+    Build, Ended, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment, Progress,
+    Project, PublishedPort, ResourceLimits, TakenSubnet, Usage,
 };
 use crate::compose::model::{ComposeFile, Network, Volume};
 
@@ -98,6 +98,10 @@ impl Engine for Docker {
 
     async fn pause(&self, container: &str) -> anyhow::Result<()> {
         self.container_pause(container).await
+    }
+
+    async fn ended(&self, container: &str) -> anyhow::Result<Option<Ended>> {
+        self.container_ended(container).await
     }
 
     async fn limits(&self, container: &str) -> anyhow::Result<ResourceLimits> {

@@ -18,8 +18,8 @@ use bytes::Bytes;
 
 use self::namespace::Namespace;
 use super::{
-    Container, EngineInfo, HelperOutput, Image, LogLine, ProjectNetwork, PublishedPort, ResourceLimits, TakenSubnet,
-    labels,
+    Container, Ended, EngineInfo, HelperOutput, Image, LogLine, ProjectNetwork, PublishedPort, ResourceLimits,
+    TakenSubnet, labels,
 };
 use crate::compose::model::ComposeFile;
 use crate::error::Expected;
@@ -66,6 +66,7 @@ struct Held {
     // How often its output was cut off under those who follow it.
     cuts: u32,
     limits: ResourceLimits,
+    ended: Option<Ended>,
     namespace: Namespace,
 }
 
@@ -270,6 +271,7 @@ impl State {
 
 impl Held {
     fn enter(&mut self, state: &str) {
+        self.ended = None;
         let container = &mut self.container;
         container.state = state.into();
         container.status = format!("fake {state}");
@@ -281,9 +283,15 @@ impl Held {
         };
     }
 
-    fn stop(&mut self) {
+    /// Ends it if it is up, with the code of a process that this signal ended.
+    fn end_by(&mut self, signal: i64) {
         if matches!(self.container.state.as_str(), "running" | "paused") {
             self.enter("exited");
+            self.ended = Some(Ended {
+                at: jiff::Timestamp::now(),
+                exit_code: 128 + signal,
+                out_of_memory: false,
+            });
         }
     }
 }

@@ -13,7 +13,7 @@ use super::namespace::Namespace;
 use super::{FakeEngine, Held, due, owned};
 use crate::compose::model::{ComposeFile, Network, Volume};
 use crate::engine::{
-    Build, Container, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment,
+    Build, Container, Ended, Engine, EngineInfo, Helper, HelperOutput, Image, LogLine, LogOptions, NetworkAttachment,
     Progress, Project, ProjectNetwork, PublishedPort, ResourceLimits, TakenSubnet, Usage, labels,
 };
 
@@ -133,6 +133,7 @@ impl Engine for FakeEngine {
             logs: Vec::new(),
             cuts: 0,
             limits: ResourceLimits::default(),
+            ended: None,
             namespace: Namespace::default(),
             container: Container {
                 id: format!("{:064x}", state.made),
@@ -164,7 +165,7 @@ impl Engine for FakeEngine {
     }
 
     async fn stop(&self, container: &str, _: Option<Duration>) -> anyhow::Result<()> {
-        self.container("stop", container, Held::stop)
+        self.container("stop", container, |held| held.end_by(15))
     }
 
     async fn signal(&self, container: &str, signal: &str) -> anyhow::Result<()> {
@@ -177,6 +178,12 @@ impl Engine for FakeEngine {
                 held.enter("paused");
             }
         })
+    }
+
+    async fn ended(&self, container: &str) -> anyhow::Result<Option<Ended>> {
+        let state = self.look(&format!("ended {container}"))?;
+        let held = state.containers.get(container);
+        Ok(held.with_context(|| format!("no such container: {container}"))?.ended)
     }
 
     async fn limits(&self, container: &str) -> anyhow::Result<ResourceLimits> {
@@ -233,7 +240,7 @@ impl Engine for FakeEngine {
     }
 
     async fn kill(&self, container: &str) -> anyhow::Result<()> {
-        self.container("kill", container, Held::stop)
+        self.container("kill", container, |held| held.end_by(9))
     }
 
     async fn unpause(&self, container: &str) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! Stall: a consumer that hangs in its work, and polls no more.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Expected;
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::settings::duration;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
@@ -33,20 +34,20 @@ impl Fault for Stall {
         "let a consumer poll no more; the group gives it up after max.poll.interval.ms"
     }
 
+    async fn possible(&self, means: &Means) -> anyhow::Result<()> {
+        Ok(noticed_in_time(&means.topology)?)
+    }
+
     fn check(&self, topology: &Topology, targets: &[Target]) -> Result<(), Expected> {
         if let Some(other) = targets.iter().find(|target| target.service != CONSUMER) {
             let message = format!("{} is no consumer, and cannot stall", other.name());
             return Err(Expected::usage(message).hint("such as consumer-1"));
         }
-        if topology.poll_interval > LONGEST_INTERVAL {
-            let message = format!(
-                "the group would give a consumer up that stalls only after {} (max.poll.interval.ms)",
-                duration::format(topology.poll_interval)
-            );
-            return Err(Expected::environment(message)
-                .hint("let it wait less: khd up --set consumer.properties.max.poll.interval.ms=15000"));
-        }
-        Ok(())
+        noticed_in_time(topology)
+    }
+
+    fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        of_each("the polling", targets)
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
@@ -108,6 +109,20 @@ impl Fault for Stall {
     }
 }
 
+/// Refuses a group that would notice too late.
+fn noticed_in_time(topology: &Topology) -> Result<(), Expected> {
+    if topology.poll_interval <= LONGEST_INTERVAL {
+        return Ok(());
+    }
+    let message = format!(
+        "the group would give a consumer up that stalls only after {} (max.poll.interval.ms)",
+        duration::format(topology.poll_interval)
+    );
+    let hint = "let it wait less: khd up --set consumer.properties.max.poll.interval.ms=15000";
+    Err(Expected::environment(message).hint(hint))
+}
+
+/// Whether a consumer is a member of the group.
 fn is_member(target: &Target, view: &View) -> bool {
     let mut members = view.group.iter().flat_map(|group| &group.members);
     members.any(|member| target.is_member(member))

@@ -108,6 +108,16 @@ impl Fault for Config {
         BTreeSet::new()
     }
 
+    fn takes(&self, topology: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        // What cannot be set at all is refused elsewhere.
+        let resources = self.resources(topology, targets).unwrap_or_default();
+        let words = |of: &Resource| match of {
+            Resource::Topic(topic) => format!("the settings of topic {topic}"),
+            Resource::Broker(id) => format!("the settings of broker {id}"),
+        };
+        resources.iter().map(words).collect()
+    }
+
     async fn remember(&self, means: &Means, targets: &[Target]) -> anyhow::Result<Value> {
         let mut before = Vec::new();
         for (of, settings) in self.told(means, targets).await? {
@@ -131,6 +141,17 @@ impl Fault for Config {
                 });
             }
             before.push(Before { of, values });
+        }
+        let is_so = |Before { values, .. }: &Before| {
+            let mut wanted = self.set.iter();
+            wanted.all(|(name, wanted)| {
+                values
+                    .get(name)
+                    .is_some_and(|old| old.as_deref().is_some_and(|old| same(old, wanted)))
+            })
+        };
+        if before.iter().all(is_so) {
+            return Err(Expected::usage("all of these settings have these values already").into());
         }
         Ok(serde_json::to_value(before)?)
     }

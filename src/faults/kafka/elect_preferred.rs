@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::all_accepted;
+use crate::error::Expected;
 use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
 use crate::kafka::admin::Admin;
 use crate::timeline::conditions::leaders_balanced;
@@ -35,6 +37,18 @@ impl Fault for ElectPreferred {
 
     fn stays(&self) -> bool {
         false
+    }
+
+    async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
+        let topics = Admin::of(&means.topology).topics().await?;
+        let mut partitions = topics.iter().flat_map(|topic| &topic.partitions);
+        if partitions.all(|partition| partition.replicas.first() == Some(&partition.leader)) {
+            let message = "every partition is led by its preferred replica: there is nothing to elect";
+            return Err(Expected::environment(message)
+                .hint("use it in a drill, after leaders have moved")
+                .into());
+        }
+        Ok(Value::Null)
     }
 
     async fn inject(&self, means: &Means, _: &Injection) -> anyhow::Result<()> {

@@ -65,6 +65,10 @@ impl Fault for MoveLeaders {
         BTreeSet::new()
     }
 
+    fn takes(&self, _: &Topology, _: &[Target]) -> BTreeSet<String> {
+        ["leadership".to_owned()].into()
+    }
+
     async fn remember(&self, means: &Means, targets: &[Target]) -> anyhow::Result<Value> {
         let away = broker_ids(&means.topology, targets)?;
         let topics = Admin::of(&means.topology).topics().await?;

@@ -12,9 +12,9 @@ use super::helper::{self, lacking};
 use super::kernel::{Needs, kernel};
 use super::links::Links;
 use super::probe::{self, Answer};
-use super::rate::{MARK, require_unshaped};
+use super::rate::MARK;
 use crate::error::Expected;
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::settings::duration;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
@@ -68,9 +68,9 @@ impl Fault for Delay {
     }
 
     fn check(&self, _: &Topology, _: &[Target]) -> Result<(), Expected> {
-        if self.delay < Duration::from_millis(1) || self.jitter > self.delay {
+        if self.delay < Duration::from_millis(1) || self.jitter >= self.delay {
             return Err(Expected::usage(
-                "a delay is at least 1ms, and its jitter not more than the delay",
+                "a delay is at least 1ms, and its jitter less than the delay",
             ));
         }
         Ok(())
@@ -84,9 +84,12 @@ impl Fault for Delay {
         BTreeSet::new()
     }
 
-    async fn remember(&self, means: &Means, targets: &[Target]) -> anyhow::Result<Value> {
+    fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        of_each("the queue", targets)
+    }
+
+    async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
         kernel(means).await?.require(&[Needs::Htb, Needs::U32, Needs::Netem])?;
-        require_unshaped(means, targets).await?;
         Ok(Value::Null)
     }
 

@@ -1,6 +1,6 @@
 //! Disconnect: the engine takes the target off the lab's network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -14,9 +14,10 @@ use super::probe::{self, Answer, Probe};
 use crate::compose::render::NETWORK;
 use crate::engine::{NetworkAttachment, labels};
 use crate::error::Expected;
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
+use crate::topology::Topology;
 
 /// The target runs on, without a network: nobody reaches it, and it reaches nobody.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +74,10 @@ impl Fault for Disconnect {
 
     fn meaning(&self) -> &'static str {
         "take it off the lab's network: it runs on, but reaches nobody, and nobody reaches it"
+    }
+
+    fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        of_each("the lab's network", targets)
     }
 
     async fn remember(&self, means: &Means, targets: &[Target]) -> anyhow::Result<Value> {

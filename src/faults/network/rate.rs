@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use super::helper::{self, lacking};
 use super::kernel::{Needs, kernel};
-use crate::error::Expected;
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::Topology;
@@ -84,20 +83,23 @@ impl Rate {
     }
 }
 
-/// Refuses targets that already have a queueing discipline of khd's: there is one for each.
-///
-/// # Errors
-/// A usage error that names them, or a failure of the engine.
-pub(super) async fn require_unshaped(means: &Means, targets: &[Target]) -> anyhow::Result<()> {
-    for (target, shown) in helper::at_each(means, targets, |_| vec!["show".into()]).await? {
-        if shown.is_some_and(|shown| shown.contains(MARK)) {
-            let message = format!("what {} sends is delayed or narrowed already", target.name());
-            return Err(Expected::usage(message)
-                .hint("undo that first: rate and delay exclude each other")
-                .into());
-        }
+/// What the narrow queue has counted.
+#[derive(Debug, PartialEq, Eq)]
+struct Sent {
+    bytes: u64,
+    /// Packets that had to wait.
+    held_back: u64,
+}
+
+impl Sent {
+    /// Reads what the helper prints: both numbers.
+    fn read(said: &str) -> Option<Self> {
+        let mut numbers = said.split_whitespace().map(str::parse);
+        Some(Self {
+            bytes: numbers.next()?.ok()?,
+            held_back: numbers.next()?.ok()?,
+        })
     }
-    Ok(())
 }
 
 #[async_trait]
@@ -118,9 +120,12 @@ impl Fault for Rate {
         self.remember(means, &[]).await.map(|_| ())
     }
 
-    async fn remember(&self, means: &Means, targets: &[Target]) -> anyhow::Result<Value> {
+    fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        of_each("the queue", targets)
+    }
+
+    async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
         kernel(means).await?.require(&[Needs::Htb, Needs::U32])?;
-        require_unshaped(means, targets).await?;
         Ok(Value::Null)
     }
 
@@ -140,8 +145,9 @@ impl Fault for Rate {
         helper::unshape(means, injection).await
     }
 
-    /// Bytes that the narrow class sends while they are counted twice. The time between the counts is taken from the begin
-    /// of the first to the end of the second, so that a slow helper does not make the rate look higher.
+    /// Bytes that the narrow queue sends while they are counted twice, and that something had to wait in it: a rate above
+    /// what is sent does no harm. The time between the counts is taken from the begin of the first to the end of the
+    /// second, so that a slow helper does not make the rate look higher.
     async fn effect(&self, means: &Means, injection: &Injection, _: &View) -> Proof {
         let subnet = means.topology.subnet.to_string();
         let count = || helper::at_each(means, &injection.targets, |_| vec!["sent".into(), subnet.clone()]);
@@ -153,19 +159,21 @@ impl Fault for Rate {
         let time = began.elapsed();
         let (mut narrow, mut wide) = (Vec::new(), Lacking::new());
         for ((target, before), (_, after)) in before.iter().zip(&after) {
-            let (name, bytes) = (target.name(), |said: &Option<String>| {
-                said.as_ref()?.trim().parse::<u64>().ok()
-            });
-            match bytes(before).zip(bytes(after)) {
+            let (name, read) = (target.name(), |said: &Option<String>| Sent::read(said.as_deref()?));
+            match read(before).zip(read(after)) {
                 None => wide.push(format!("{name} has no queue of that rate")),
-                Some((before, after)) if after <= before => wide.push(format!("{name} has sent nothing yet")),
-                Some((before, after)) if (after - before) as f64 > self.allows(time) => {
-                    wide.push(format!("{name} sent {} bytes in {time:.1?}", after - before));
+                Some((before, after)) if after.bytes <= before.bytes => wide.push(format!("{name} has sent nothing yet")),
+                Some((_, after)) if after.held_back == 0 => {
+                    wide.push(format!("{name} sends less than {}: nothing had to wait", self.rate));
+                }
+                Some((before, after)) if (after.bytes - before.bytes) as f64 > self.allows(time) => {
+                    wide.push(format!("{name} sent {} bytes in {time:.1?}", after.bytes - before.bytes));
                 }
                 Some((before, after)) => narrow.push(format!(
-                    "{name} sent {} bytes to the lab in {time:.1?} through a queue of {}",
-                    after - before,
-                    self.rate
+                    "{name} sent {} bytes to the lab in {time:.1?} through a queue of {}, in which {} packets had to wait",
+                    after.bytes - before.bytes,
+                    self.rate,
+                    after.held_back
                 )),
             }
         }
@@ -196,6 +204,16 @@ mod tests {
         for text in ["1", "fast", "0kbit", "-1mbit", "9999999gbit"] {
             assert!(Bitrate::try_from(text.to_owned()).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_queue_has_counted_is_read() {
+        let sent = Sent {
+            bytes: 17_952,
+            held_back: 2,
+        };
+        assert_eq!(Sent::read("17952 2\n"), Some(sent));
+        assert_eq!(Sent::read(""), None);
     }
 
     #[test]

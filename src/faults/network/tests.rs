@@ -62,7 +62,7 @@ impl Stage {
     ) -> anyhow::Result<crate::faults::Injection> {
         let how: How = serde_json::from_value(how).unwrap();
         let targets: Vec<Target> = targets.iter().map(|name| Target::sample(name)).collect();
-        self.journal.inject(&self.means, id, &how, targets, "run").await
+        self.journal.inject(&self.means, id, &how, targets, "run", |_| {}).await
     }
 
     async fn undo(&self, id: u32) {
@@ -157,17 +157,14 @@ async fn a_kernel_that_cannot_delay_is_told_before_anything_is_touched() {
 #[tokio::test]
 async fn what_is_narrowed_already_is_not_narrowed_again() {
     let stage = Stage::new().await;
-    // As the helper shows a queueing discipline of khd's.
-    stage.engine.let_helpers_say(Some(HelperOutput {
-        stdout: "htb yes\nu32 yes\nqdisc htb 4b: dev eth0 root refcnt 2 r2q 10 default 0x1\n".into(),
-        ..HelperOutput::default()
-    }));
-    let error = stage
-        .inject(1, json!({ "how": "rate" }), &["kafka1"])
-        .await
-        .unwrap_err();
-    assert_eq!(error.to_string(), "what kafka1 sends is delayed or narrowed already");
-    assert!(!stage.engine.calls().iter().any(|call| call.contains("shape")));
+    stage.inject(1, json!({ "how": "rate" }), &["kafka1"]).await.unwrap();
+    let refused = stage.inject(2, json!({ "how": "delay" }), &["kafka2", "kafka1"]).await;
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        "rate of kafka1 is in place already, and has the queue of kafka1"
+    );
+    assert!(!stage.engine.calls().iter().any(|call| call.contains("delay")));
+    assert_eq!(stage.journal.entries().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Disk-full: a broker that can write no more.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,12 +8,12 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, registration_expires, there};
+use super::{back, registrations_expire, there};
 use crate::engine::Helper;
 use crate::error::Expected;
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::timeline::view::View;
-use crate::topology::{Expectation, Topology};
+use crate::topology::Topology;
 
 /// Where the helper mounts the volume.
 const MOUNT: &str = "/data";
@@ -44,6 +45,16 @@ async fn on_volume(means: &Means, target: &Target, command: &str) -> anyhow::Res
     Ok(output.stdout)
 }
 
+/// Refuses disks that end where the machine's does.
+fn bounded(topology: &Topology) -> Result<(), Expected> {
+    let message = "the brokers' disks are not bounded, and the engine's own is not to be filled";
+    let hint = "bound them: khd up --set kafka.disk=600m";
+    match topology.disk {
+        Some(_) => Ok(()),
+        None => Err(Expected::environment(message).hint(hint)),
+    }
+}
+
 fn data_volume(service: &str) -> String {
     format!("{service}-data")
 }
@@ -58,6 +69,10 @@ impl Fault for DiskFull {
         "fill the disk of a broker to the last byte (the lab has to bound it: kafka.disk)"
     }
 
+    async fn possible(&self, means: &Means) -> anyhow::Result<()> {
+        Ok(bounded(&means.topology)?)
+    }
+
     fn check(&self, topology: &Topology, targets: &[Target]) -> Result<(), Expected> {
         let is_broker = |target: &&Target| topology.brokers.iter().any(|broker| broker.service == target.service);
         if let Some(other) = targets.iter().find(|target| !is_broker(target)) {
@@ -66,13 +81,11 @@ impl Fault for DiskFull {
                 other.name()
             )));
         }
-        if topology.disk.is_none() {
-            return Err(Expected::environment(
-                "the brokers' disks are not bounded, and the engine's own is not to be filled",
-            )
-            .hint("bound them: khd up --set kafka.disk=600m"));
-        }
-        Ok(())
+        bounded(topology)
+    }
+
+    fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        of_each("the process", targets)
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
@@ -82,9 +95,9 @@ impl Fault for DiskFull {
         Ok(())
     }
 
-    /// It may have died of it.
-    fn undo_not_before(&self, injection: &Injection, expected: &Expectation) -> Option<Timestamp> {
-        registration_expires(injection, expected)
+    /// It dies of it.
+    async fn undo_not_before(&self, means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
+        registrations_expire(means, injection).await
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{back, lacking, there};
+use super::{back, lacking, registrations_expire, there};
 use crate::engine::ResourceLimits;
 use crate::error::Expected;
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::settings::size;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
@@ -53,6 +54,12 @@ trait Resource: Send + Sync + std::fmt::Debug + 'static {
     /// What it does.
     fn words(&self) -> &'static str;
 
+    /// What of a target it changes.
+    fn share(&self) -> &'static str;
+
+    /// Whether the kernel may end a target for it.
+    fn kills(&self) -> bool;
+
     /// The limit, in words.
     fn limit(&self) -> String;
 
@@ -74,6 +81,14 @@ impl Resource for Cpu {
 
     fn words(&self) -> &'static str {
         "let it use less processor time"
+    }
+
+    fn share(&self) -> &'static str {
+        "the processor time"
+    }
+
+    fn kills(&self) -> bool {
+        false
     }
 
     fn limit(&self) -> String {
@@ -110,6 +125,14 @@ impl Resource for Memory {
 
     fn words(&self) -> &'static str {
         "let it use less memory; below what it uses, the kernel may end it"
+    }
+
+    fn share(&self) -> &'static str {
+        "the memory"
+    }
+
+    fn kills(&self) -> bool {
+        true
     }
 
     fn limit(&self) -> String {
@@ -169,6 +192,10 @@ impl<R: Resource> Fault for R {
         BTreeSet::new()
     }
 
+    fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        of_each(self.share(), targets)
+    }
+
     async fn remember(&self, means: &Means, targets: &[Target]) -> anyhow::Result<Value> {
         let mut before = Before::new();
         for target in targets {
@@ -187,6 +214,14 @@ impl<R: Resource> Fault for R {
         Ok(())
     }
 
+    async fn undo_not_before(&self, means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
+        if self.kills() {
+            registrations_expire(means, injection).await
+        } else {
+            Ok(None)
+        }
+    }
+
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
         let before = before(injection)?;
         for target in there(means, injection).await? {
@@ -195,6 +230,10 @@ impl<R: Resource> Fault for R {
                 self.reset(&mut limits, before);
             }
             means.engine.limit(&target.container, &limits).await?;
+            let ended = means.engine.ended(&target.container).await?;
+            if self.kills() && ended.is_some_and(|ended| ended.out_of_memory) {
+                means.engine.start(&target.container).await?;
+            }
         }
         Ok(())
     }

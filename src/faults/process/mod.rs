@@ -49,14 +49,24 @@ fn lacking(error: anyhow::Error) -> Lacking {
     vec![format!("{error:#}")]
 }
 
-/// The moment from which brokers that died when the fault was injected can be started again: one that starts while its
-/// former self is still registered in ZooKeeper gives up (`NodeExists`), and khd's containers are not restarted by anybody
-/// else.
-fn registration_expires(injection: &Injection, expected: &Expectation) -> Option<Timestamp> {
-    let mut targets = injection.targets.iter();
-    let registered = targets.any(|target| expected.broker_id(&target.service).is_some());
-    let expiry = Duration::from_millis(expected.session_timeout_ms) + EXPIRY;
-    registered.then(|| injection.since.saturating_add(expiry).unwrap_or(injection.since))
+/// Exit codes of a broker that took its registration in ZooKeeper away before it went: as by itself, or by SIGTERM.
+const IN_ORDER: [i64; 2] = [0, 143];
+
+/// The moment from which all brokers among the targets can be started again. One that starts while its former self is
+/// still registered in ZooKeeper gives up (`NodeExists`), and khd's containers are not restarted by anybody else.
+async fn registrations_expire(means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
+    let expiry = Duration::from_millis(means.expected.session_timeout_ms) + EXPIRY;
+    let mut last = None;
+    for target in there(means, injection).await? {
+        if means.expected.broker_id(&target.service).is_none() {
+            continue;
+        }
+        let ended = means.engine.ended(&target.container).await?;
+        if let Some(ended) = ended.filter(|ended| !IN_ORDER.contains(&ended.exit_code)) {
+            last = last.max(Some(ended.at.saturating_add(expiry)?));
+        }
+    }
+    Ok(last)
 }
 
 /// Proves that the targets' processes are gone: the engine says so, and nobody answers a server's port.

@@ -1,13 +1,16 @@
 //! Pause: a process that is there and does nothing, as in a long garbage collection or on a frozen machine.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{answers, back, state, there, together};
-use crate::faults::{Fault, Field, Injection, Means, Proof};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
+use crate::topology::Topology;
 
 /// All processes are frozen: connections stay open, and nobody answers on them.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -22,6 +25,10 @@ impl Fault for Pause {
 
     fn meaning(&self) -> &'static str {
         "freeze it: its connections stay open, and nobody answers on them"
+    }
+
+    fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        of_each("the process", targets)
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {

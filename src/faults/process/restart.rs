@@ -1,15 +1,18 @@
 //! Restart: an orderly end and a new start at once, as in a rolling upgrade.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, gone, start, together};
-use crate::faults::{Fault, Field, Injection, Means, Proof};
+use super::{back, gone, registrations_expire, start, together};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::settings::duration;
 use crate::timeline::view::View;
+use crate::topology::Topology;
 
 /// SIGTERM, and a start as soon as it has ended.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +38,10 @@ impl Fault for Restart {
         false
     }
 
+    fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        of_each("the process", targets)
+    }
+
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
         let targets = injection.targets.iter();
         together(
@@ -43,6 +50,11 @@ impl Fault for Restart {
                 .collect(),
         )
         .await
+    }
+
+    /// One that did not end in its grace time was killed.
+    async fn undo_not_before(&self, means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
+        registrations_expire(means, injection).await
     }
 
     /// The start is what undoes the stop, so that it happens too when khd dies in between.

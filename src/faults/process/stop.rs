@@ -1,15 +1,18 @@
 //! Stop: the orderly end of a server or a client, as in a restart for maintenance.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, gone, start, together};
-use crate::faults::{Fault, Field, Injection, Means, Proof};
+use super::{back, gone, registrations_expire, start, together};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::settings::duration;
 use crate::timeline::view::View;
+use crate::topology::Topology;
 
 /// SIGTERM: a broker hands its leaders over before it goes (controlled shutdown).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +34,10 @@ impl Fault for Stop {
         "end it in order (SIGTERM); a broker hands over its leaders first"
     }
 
+    fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
+        of_each("the process", targets)
+    }
+
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
         let targets = injection.targets.iter();
         together(
@@ -39,6 +46,11 @@ impl Fault for Stop {
                 .collect(),
         )
         .await
+    }
+
+    /// One that did not end in its grace time was killed.
+    async fn undo_not_before(&self, means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
+        registrations_expire(means, injection).await
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
