@@ -286,6 +286,35 @@ async fn a_client_that_cannot_go_on_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_flight_when_a_client_took_a_new_epoch_is_known() {
+    let (cluster, folder) = (cluster(), tempfile::tempdir().unwrap());
+    let cancel = CancellationToken::new();
+    let _ended = cancel.clone().drop_guard();
+    let producer = tokio::spawn(produce::run(producing(&cluster, folder.path()), cancel.clone()));
+    let excused = |ledgers: &Ledgers| {
+        let mut sends = ledgers
+            .producers
+            .iter()
+            .flat_map(|producer| producer.partitions.values());
+        sends.any(|sends| !sends.excused.is_empty())
+    };
+    // Long enough that the epoch was looked at.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(!excused(&ledgers(folder.path(), i64::MAX)));
+    let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_PRODUCER_ID;
+    cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
+    until(folder.path(), "new epoch", excused).await;
+    cancel.cancel();
+    let totals = tokio::time::timeout(PATIENCE, producer)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
+    assert_eq!(totals.sent, totals.acknowledged, "nothing was given up: {totals:?}");
+    assert_eq!(anomalies(&audit(&cluster, folder.path()).await), BTreeMap::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_acknowledgements_every_send_is_unknown() {
     let (cluster, folder) = (cluster(), tempfile::tempdir().unwrap());
     let options = produce::Options {

@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::drill::condition::Condition;
 use crate::drill::plan::{Action, Plan, Step};
 use crate::timeline::conditions::Lacking;
 
@@ -42,6 +43,14 @@ impl Task {
             Self::UndoAll => "undo",
             Self::Recover => "recover",
             Self::Audit => "audit",
+        }
+    }
+
+    /// The condition that it waits for, where the plan has it wait for one.
+    pub fn until(&self) -> Option<Condition> {
+        match self {
+            Self::Do(Action::Until { condition, .. }) => Some(*condition),
+            _ => None,
         }
     }
 
@@ -108,7 +117,7 @@ pub struct Machine {
     /// All steps by number: the plan's, and before and after them what every drill does.
     tasks: Vec<Task>,
     course: Sequence,
-    stage: Stage,
+    phase: Phase,
     running: BTreeSet<u32>,
     /// Steps whose faults may be in place.
     in_place: BTreeSet<u32>,
@@ -121,7 +130,7 @@ pub struct Machine {
 
 /// Where in its course a drill is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum Phase {
     Healthy,
     Steps,
     Undo,
@@ -155,7 +164,7 @@ impl Machine {
             leave: plan.leave,
             tasks,
             course,
-            stage: Stage::Healthy,
+            phase: Phase::Healthy,
             running: BTreeSet::new(),
             in_place: BTreeSet::new(),
             restoring: BTreeMap::new(),
@@ -176,17 +185,17 @@ impl Machine {
     /// Takes the outcome of a step that was run, and says what comes next.
     pub fn advance(&mut self, step: u32, outcome: Outcome) -> Vec<Next> {
         self.running.remove(&step);
-        match self.stage {
-            Stage::Healthy => match outcome {
+        match self.phase {
+            Phase::Healthy => match outcome {
                 Outcome::Done => {
-                    self.stage = Stage::Steps;
+                    self.phase = Phase::Steps;
                     let first = self.course.enter();
                     self.go_on(first)
                 }
                 Outcome::Expired(lacking) => self.end(Ending::Untouched(lacking)),
                 outcome => self.end(ending(outcome, false)),
             },
-            Stage::Steps => {
+            Phase::Steps => {
                 let hurry = self.after_step(step, outcome);
                 if self.cut_short.is_some() {
                     if self.running.is_empty() {
@@ -197,23 +206,23 @@ impl Machine {
                 let next = self.course.after(step);
                 self.go_on(next)
             }
-            Stage::Undo => match outcome {
+            Phase::Undo => match outcome {
                 Outcome::Done | Outcome::Expired(_) => {
                     self.in_place.clear();
                     self.recover()
                 }
                 outcome => self.end(ending(outcome, true)),
             },
-            Stage::Recover => match outcome {
-                Outcome::Done | Outcome::Expired(_) => self.enter(Stage::Audit),
+            Phase::Recover => match outcome {
+                Outcome::Done | Outcome::Expired(_) => self.enter(Phase::Audit),
                 outcome => self.end(ending(outcome, false)),
             },
-            Stage::Audit => match outcome {
+            Phase::Audit => match outcome {
                 Outcome::Done | Outcome::Expired(_) => self.end(Ending::Judge),
                 Outcome::Failed(error) => self.end(Ending::NoEvidence(error)),
                 Outcome::Interrupted => self.end(Ending::Interrupted),
             },
-            Stage::Ended => Vec::new(),
+            Phase::Ended => Vec::new(),
         }
     }
 
@@ -248,7 +257,7 @@ impl Machine {
     fn go_on(&mut self, steps: Vec<u32>) -> Vec<Next> {
         if steps.is_empty() && self.running.is_empty() {
             return if self.leave && !self.in_place.is_empty() {
-                self.enter(Stage::Audit)
+                self.enter(Phase::Audit)
             } else {
                 self.undo()
             };
@@ -260,23 +269,23 @@ impl Machine {
         if self.in_place.is_empty() {
             self.recover()
         } else {
-            self.enter(Stage::Undo)
+            self.enter(Phase::Undo)
         }
     }
 
     fn recover(&mut self) -> Vec<Next> {
         match self.cut_short.take().flatten() {
             Some(ending) => self.end(ending),
-            None => self.enter(Stage::Recover),
+            None => self.enter(Phase::Recover),
         }
     }
 
-    fn enter(&mut self, stage: Stage) -> Vec<Next> {
-        self.stage = stage;
+    fn enter(&mut self, phase: Phase) -> Vec<Next> {
+        self.phase = phase;
         let last = self.tasks.len() as u32 - 1;
-        let step = match stage {
-            Stage::Undo => last - 2,
-            Stage::Recover => last - 1,
+        let step = match phase {
+            Phase::Undo => last - 2,
+            Phase::Recover => last - 1,
             _ => last,
         };
         self.start(vec![step])
@@ -306,7 +315,7 @@ impl Machine {
     }
 
     fn end(&mut self, ending: Ending) -> Vec<Next> {
-        self.stage = Stage::Ended;
+        self.phase = Phase::Ended;
         vec![Next::End(ending)]
     }
 }

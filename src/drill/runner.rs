@@ -74,8 +74,13 @@ pub async fn run(stage: &Stage, plan: &Plan) -> Ending {
 
 /// Records the begin and the end of a step around it.
 pub async fn recorded(timeline: &Timeline, step: u32, task: &Task, work: impl Future<Output = Outcome>) -> Outcome {
-    let (sort, words) = (task.sort().to_owned(), task.words());
-    timeline.emit("khd", Kind::StepStarted { step, sort, words });
+    let started = Kind::StepStarted {
+        step,
+        sort: task.sort().to_owned(),
+        words: task.words(),
+        until: task.until().map(|condition| condition.to_string()),
+    };
+    timeline.emit("khd", started);
     let outcome = work.await;
     let lacking = match &outcome {
         Outcome::Done => Vec::new(),

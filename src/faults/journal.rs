@@ -58,6 +58,7 @@ impl Journal {
         run: &str,
         begins: impl FnOnce(&Injection),
     ) -> anyhow::Result<Injection> {
+        how.fault().possible(means).await?;
         let before = how.fault().remember(means, &targets).await?;
         let injection = Injection {
             id,

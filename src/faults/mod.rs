@@ -47,6 +47,11 @@ pub struct Means {
     pub nethelper: String,
 }
 
+/// A failure as what is lacking for a proof: the next look may do better.
+fn lacking(error: anyhow::Error) -> Lacking {
+    vec![format!("{error:#}")]
+}
+
 /// Something that each target has one of, in words, such as `the process of kafka2`.
 fn of_each(what: &str, targets: &[Target]) -> BTreeSet<String> {
     targets

@@ -68,6 +68,9 @@ pub enum Kind {
         sort: String,
         /// What it does, in words.
         words: String,
+        /// The condition that it waits for, by name, where it waits for one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<String>,
     },
     /// A step ended.
     StepEnded {

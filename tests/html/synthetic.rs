@@ -73,6 +73,7 @@ fn events(expected: &Expectation, length: u64, killed: u64, started: u64) -> Vec
         step: 0,
         sort: "healthy".into(),
         words: "check that the lab is healthy".into(),
+        until: None,
     };
     let healthy_ended = Kind::StepEnded {
         step: 0,

@@ -12,6 +12,8 @@ use crate::cli::watch::steps::{State, Step};
 
 /// From so many columns on, the steps stand beside the lab.
 const WIDE: u16 = 100;
+/// More steps than this are not shown at once: what has happened shall stay in sight above the view.
+const MOST_STEPS: usize = 12;
 /// With fewer columns, lines about brokers are shorter.
 const NARROW: u16 = 52;
 /// Columns between two columns of panels.
@@ -116,7 +118,7 @@ impl Panel {
 
     fn full(self, model: &Model) -> usize {
         match self {
-            Self::Steps => model.steps.len(),
+            Self::Steps => model.steps.len().min(MOST_STEPS),
             // One more for the partitions.
             Self::Brokers if model.brokers.is_empty() => 0,
             Self::Brokers => model.brokers.len() + 1,

@@ -257,6 +257,7 @@ pub mod testing {
             step,
             sort: "until".into(),
             words: words[step as usize].into(),
+            until: None,
         };
         let end = |step, ok| Kind::StepEnded {
             step,

@@ -6,7 +6,6 @@ use std::net::SocketAddrV4;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::kernel::{Needs, kernel};
 use super::links::{self, Links};
@@ -188,12 +187,7 @@ impl Fault for Block {
     }
 
     async fn possible(&self, means: &Means) -> anyhow::Result<()> {
-        self.remember(means, &[]).await.map(|_| ())
-    }
-
-    async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
-        kernel(means).await?.require(&[Needs::Iptables])?;
-        Ok(Value::Null)
+        Ok(kernel(means).await?.require(&[Needs::Iptables])?)
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {

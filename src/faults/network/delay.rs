@@ -6,15 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::helper::{self, lacking};
+use super::helper;
 use super::kernel::{Needs, kernel};
 use super::links::Links;
 use super::probe::{self, Answer};
 use super::rate::MARK;
 use crate::error::Expected;
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, lacking, of_each};
 use crate::settings::duration;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
@@ -77,7 +76,7 @@ impl Fault for Delay {
     }
 
     async fn possible(&self, means: &Means) -> anyhow::Result<()> {
-        self.remember(means, &[]).await.map(|_| ())
+        Ok(kernel(means).await?.require(&[Needs::Htb, Needs::U32, Needs::Netem])?)
     }
 
     fn out(&self, _: &[Target], _: &Topology) -> BTreeSet<String> {
@@ -86,11 +85,6 @@ impl Fault for Delay {
 
     fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
         of_each("the queue", targets)
-    }
-
-    async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
-        kernel(means).await?.require(&[Needs::Htb, Needs::U32, Needs::Netem])?;
-        Ok(Value::Null)
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {

@@ -8,13 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::helper::lacking;
 use super::links::server;
 use super::probe::{self, Answer, Probe};
 use crate::compose::render::NETWORK;
 use crate::engine::{NetworkAttachment, labels};
 use crate::error::Expected;
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, lacking, of_each};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::Topology;

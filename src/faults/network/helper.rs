@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::rules;
 use crate::engine::Helper;
 use crate::error::Expected;
-use crate::faults::{Injection, Means, Target};
+use crate::faults::{Injection, Means, Target, lacking};
 use crate::timeline::conditions::Lacking;
 
 /// The exit code with which the helper says that the kernel cannot do it.
@@ -91,9 +91,4 @@ pub(super) async fn left(means: &Means, injection: &Injection, mark: &str) -> Re
         .map(|(target, _)| format!("{} still has rules of it", target.name()))
         .collect();
     if left.is_empty() { Ok(()) } else { Err(left) }
-}
-
-/// A failure as what is lacking for a proof: the next look may do better.
-pub(super) fn lacking(error: anyhow::Error) -> Lacking {
-    vec![format!("{error:#}")]
 }

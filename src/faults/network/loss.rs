@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::helper::{self, lacking};
+use super::helper;
 use super::kernel::{Needs, kernel};
 use super::rules::{self, Drop, Way};
 use crate::error::Expected;
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, lacking};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::Topology;
@@ -54,12 +53,7 @@ impl Fault for Loss {
     }
 
     async fn possible(&self, means: &Means) -> anyhow::Result<()> {
-        self.remember(means, &[]).await.map(|_| ())
-    }
-
-    async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
-        kernel(means).await?.require(&[Needs::Iptables, Needs::Statistic])?;
-        Ok(Value::Null)
+        Ok(kernel(means).await?.require(&[Needs::Iptables, Needs::Statistic])?)
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {

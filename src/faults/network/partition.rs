@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::kernel::{Needs, kernel};
 use super::links::Links;
@@ -106,12 +105,7 @@ impl Fault for Partition {
     }
 
     async fn possible(&self, means: &Means) -> anyhow::Result<()> {
-        self.remember(means, &[]).await.map(|_| ())
-    }
-
-    async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
-        kernel(means).await?.require(&[Needs::Iptables])?;
-        Ok(Value::Null)
+        Ok(kernel(means).await?.require(&[Needs::Iptables])?)
     }
 
     /// Both ends of a link have rules: one that is started again meanwhile does not heal it.

@@ -5,10 +5,10 @@ use std::net::SocketAddrV4;
 
 use futures_util::future::join_all;
 
-use super::helper::{self, lacking};
+use super::helper;
 use super::links::{self, Links};
 use crate::engine::Container;
-use crate::faults::{Injection, Means, Proof, Target};
+use crate::faults::{Injection, Means, Proof, Target, lacking};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 
@@ -106,15 +106,17 @@ pub(super) async fn cut(means: &Means, probes: &[Probe]) -> Proof {
     if !lacking.is_empty() {
         return Err(lacking);
     }
-    // Of some there may be no answer: who does not run cannot try.
-    let shown: Vec<&Probe> = tried
-        .iter()
-        .filter_map(|(probe, answer)| answer.map(|_| probe))
-        .collect();
-    if shown.is_empty() {
+    let answered = answered(&tried);
+    if answered.is_empty() {
         return Err(vec!["nobody who runs could try a connection that it cuts".into()]);
     }
-    Ok(format!("no connection opens from {}", words(shown.into_iter())))
+    Ok(format!("no connection opens from {}", words(answered.into_iter())))
+}
+
+/// Those of which there is an answer: who does not run cannot try.
+fn answered(tried: &[(Probe, Option<Answer>)]) -> Vec<&Probe> {
+    let answered = tried.iter().filter(|(_, answer)| answer.is_some());
+    answered.map(|(probe, _)| probe).collect()
 }
 
 /// Proves that links work again: a connection opens, or is refused where the server is down. Links on which another fault is
@@ -140,9 +142,9 @@ pub(super) async fn open(means: &Means, injection: &Injection, view: &View, prob
     if !lacking.is_empty() {
         return Err(lacking);
     }
-    Ok(match &probes[..] {
+    Ok(match &answered(&tried)[..] {
         [] => "its rules are gone".into(),
-        probes => format!("connections open from {}", words(probes.iter())),
+        answered => format!("connections open from {}", words(answered.iter().copied())),
     })
 }
 

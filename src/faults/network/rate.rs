@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::helper::{self, lacking};
+use super::helper;
 use super::kernel::{Needs, kernel};
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, lacking, of_each};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::Topology;
@@ -117,16 +116,11 @@ impl Fault for Rate {
     }
 
     async fn possible(&self, means: &Means) -> anyhow::Result<()> {
-        self.remember(means, &[]).await.map(|_| ())
+        Ok(kernel(means).await?.require(&[Needs::Htb, Needs::U32])?)
     }
 
     fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {
         of_each("the queue", targets)
-    }
-
-    async fn remember(&self, means: &Means, _: &[Target]) -> anyhow::Result<Value> {
-        kernel(means).await?.require(&[Needs::Htb, Needs::U32])?;
-        Ok(Value::Null)
     }
 
     async fn inject(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {

@@ -9,10 +9,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{back, lacking, registrations_expire, there};
+use super::{back, registrations_expire, there};
 use crate::engine::ResourceLimits;
 use crate::error::Expected;
-use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
+use crate::faults::{Fault, Field, Injection, Means, Proof, Target, lacking, of_each};
 use crate::settings::size;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;

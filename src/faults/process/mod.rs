@@ -44,11 +44,6 @@ async fn start(means: &Means, injection: &Injection) -> anyhow::Result<()> {
     .await
 }
 
-/// A failure as what is lacking for a proof: the next look may do better.
-fn lacking(error: anyhow::Error) -> Lacking {
-    vec![format!("{error:#}")]
-}
-
 /// Exit codes of a broker that took its registration in ZooKeeper away before it went: as by itself, or by SIGTERM.
 const IN_ORDER: [i64; 2] = [0, 143];
 

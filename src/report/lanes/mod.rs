@@ -194,7 +194,7 @@ fn steps(events: &[Event], end: u64) -> Vec<Stretch<Step>> {
     let mut steps: Vec<Stretch<Step>> = Vec::new();
     for event in events {
         match &event.kind {
-            Kind::StepStarted { step, sort, words } => steps.push(Stretch {
+            Kind::StepStarted { step, sort, words, .. } => steps.push(Stretch {
                 from_ms: event.elapsed_ms,
                 to_ms: end,
                 what: Step {

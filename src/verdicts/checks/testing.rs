@@ -195,9 +195,14 @@ impl Drill {
 
     /// Another wait until the lab has settled.
     pub fn beside_wait(self, step: u32, from: u64, to: u64) -> Self {
-        let (sort, words) = ("until".into(), "wait until settled, for at most 53s".into());
+        let started = Kind::StepStarted {
+            step,
+            sort: "until".into(),
+            words: "wait until settled, for at most 53s".into(),
+            until: Some("settled".into()),
+        };
         let (ok, lacking) = (true, Vec::new());
-        self.beside(from, "khd", Kind::StepStarted { step, sort, words })
+        self.beside(from, "khd", started)
             .beside(to, "khd", Kind::StepEnded { step, ok, lacking })
     }
 
@@ -476,6 +481,7 @@ impl Drill {
             step,
             sort: sort.into(),
             words: words.into(),
+            until: (sort == "until").then(|| "settled".into()),
         };
         let ended = |step: u32, lacking: Option<&str>| Kind::StepEnded {
             step,

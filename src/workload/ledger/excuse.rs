@@ -1,8 +1,9 @@
 //! Which messages of an idempotent producer may be in the log twice, or out of order, without blame on the cluster.
 //!
-//! Once librdkafka gives up one message (`message.timeout.ms`), it takes a new producer epoch and sends again under
-//! it what is in flight, in any partition: a broker cannot know that it has written that already. So what was in flight
-//! from the begin of the send that was given up until it was given up is excused, and nothing else is.
+//! Where librdkafka takes a new producer epoch, it sends again under it what is in flight, in any partition: a broker
+//! cannot know that it has written that already. It does so once it gives up one message (`message.timeout.ms`), and also
+//! when a request that overtook a failed one is refused, as after a move of leaders. So what was in flight from the begin
+//! of the send that was given up, or from when the epoch before was last seen, until then is excused, and nothing else is.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,17 +23,22 @@ pub(super) struct Excuses {
 }
 
 impl Excuses {
+    /// Excuses what was in flight then, or has been sent since.
+    pub(super) fn excuse(&self, then: i64, partitions: &mut BTreeMap<TopicPartition, Sends>) {
+        let before = self.settled.iter().rev().find(|(at, _)| *at < then);
+        // What was forgotten had been settled even longer ago.
+        let before = before.or_else(|| self.settled.front().filter(|_| self.forgot));
+        for (partition, sends) in partitions {
+            let first = before.and_then(|(_, settled)| settled.get(partition)).copied();
+            sends.excused.insert_range(first.unwrap_or(0)..sends.reserved);
+        }
+    }
+
     /// Takes note of a line of the ledger that has been applied to `partitions`.
     pub(super) fn note(&mut self, at: i64, line: &[Settled], partitions: &mut BTreeMap<TopicPartition, Sends>) {
         let begun = line.iter().flat_map(|settled| &settled.troubled).map(|span| span.first);
         if let Some(begun) = begun.min() {
-            let before = self.settled.iter().rev().find(|(at, _)| *at < begun);
-            // What was forgotten had been settled even longer ago.
-            let before = before.or_else(|| self.settled.front().filter(|_| self.forgot));
-            for (partition, sends) in partitions.iter_mut() {
-                let first = before.and_then(|(_, settled)| settled.get(partition)).copied();
-                sends.excused.insert_range(first.unwrap_or(0)..sends.reserved);
-            }
+            self.excuse(begun, partitions);
         }
         let next = |sends: &Sends| {
             sends

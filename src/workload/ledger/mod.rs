@@ -78,6 +78,13 @@ pub enum Line {
         /// The offsets after the last processed message.
         offsets: Vec<Committed>,
     },
+    /// The idempotent client has taken a new producer epoch, and may have sent again under it what was in flight.
+    Epoch {
+        /// When that was seen.
+        at: i64,
+        /// When the epoch before was last seen.
+        since: i64,
+    },
     /// Something worth knowing: an error, a broker that changed. Not more often than about once a second.
     Note {
         /// When.

@@ -212,6 +212,10 @@ impl ProducerHistory {
                     excuses.note(at, &partitions, &mut self.partitions);
                 }
             }
+            Line::Epoch { at, since } => {
+                self.last = at;
+                excuses.excuse(since, &mut self.partitions);
+            }
             Line::Latency { at, partitions } if at >= scope.since => {
                 for of in partitions {
                     took(&mut self.latency, at, &of);

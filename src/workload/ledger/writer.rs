@@ -56,6 +56,11 @@ impl Writer {
         }
     }
 
+    /// Notes that the client took a new producer epoch, which it had not when last seen at `since`.
+    pub fn epoch(&self, since: i64) {
+        self.append_or_log(&Line::Epoch { at: now_ms(), since });
+    }
+
     /// Appends a note.
     pub fn note(&self, message: impl Into<String>) {
         self.append_or_log(&Line::Note {

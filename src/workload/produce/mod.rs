@@ -102,6 +102,8 @@ impl Options {
             .set("enable.idempotence", self.idempotent().to_string())
             // Every send settles within this: acknowledged, failed or unknown.
             .set("message.timeout.ms", self.message_timeout.as_millis().to_string())
+            // Tell the producer's epoch, which may change at any time.
+            .set("statistics.interval.ms", "1000")
             // Bounds the memory of a producer that is faster than its cluster.
             .set("queue.buffering.max.messages", "100000")
             .set("queue.buffering.max.kbytes", "131072");

@@ -8,6 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::kafka::client::log_line;
@@ -40,6 +41,8 @@ struct Reports {
     book: Book,
     // The broker that last acknowledged, by slot.
     brokers: Vec<Option<i32>>,
+    // The client's producer id and epoch, and when they were last seen.
+    epoch: Option<((i64, i64), i64)>,
     stalls: Sends,
     failures: Limit,
     errors: Limit,
@@ -54,6 +57,7 @@ impl Shared {
             reports: Mutex::new(Reports {
                 book: Book::new(names.clone(), now_ms()),
                 brokers: vec![None; names.len()],
+                epoch: None,
                 stalls: Sends::new(names.len()),
                 failures: Limit::default(),
                 errors: Limit::default(),
@@ -238,6 +242,17 @@ impl ProducerContext for Context {
 }
 
 impl ClientContext for Context {
+    /// Once in a while: what librdkafka counts. Of interest is which producer epoch an idempotent client has.
+    fn stats(&self, statistics: Statistics) {
+        let Some(eos) = statistics.eos else { return };
+        let (epoch, now) = ((eos.producer_id, eos.producer_epoch), now_ms());
+        let before = self.0.reports().epoch.replace((epoch, now));
+        // None yet is −1.
+        if let Some((_, since)) = before.filter(|(old, _)| *old != epoch && old.0 >= 0) {
+            self.0.ledger.epoch(since);
+        }
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_line(level, facility, message);
     }
