@@ -307,11 +307,16 @@ async fn killed_paused_and_stopped_containers_run_again_and_paused_ones_can_be_r
     let server = lab.container("server", 1).await.name;
     let used = lab.docker.usage(&server).await.unwrap();
     assert!(used.cpu_ns > 0 && used.memory > 0, "{used:?}");
+    assert_eq!(lab.docker.ended(&server).await.unwrap(), None, "it runs");
     lab.docker.kill(&server).await.unwrap();
     lab.docker
         .kill(&server)
         .await
         .expect("one that is stopped already is fine");
+    let ended = lab.docker.ended(&server).await.unwrap().unwrap();
+    assert_eq!((ended.exit_code, ended.out_of_memory), (137, false));
+    let ago = ended.at.duration_until(jiff::Timestamp::now()).as_secs();
+    assert!((-1..30).contains(&ago), "{ago} s ago");
     assert!(lab.up().await);
     assert_eq!(lab.container("server", 1).await.state, "running");
     let again = lab.docker.usage(&server).await.unwrap();
