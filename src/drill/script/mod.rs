@@ -1,6 +1,6 @@
 //! Drills as people write them: YAML → [`Script`] → [`Plan`].
 //!
-//! [`node`] is YAML with places, [`read`] turns it into a script and finds what is wrong, [`schema`] is the same for
+//! `node` is YAML with places, `read` turns it into a script and finds what is wrong, [`schema`] is the same for
 //! editors, [`shipped`] holds the drills that come with khd.
 
 mod fields;

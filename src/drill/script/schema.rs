@@ -1,4 +1,4 @@
-//! The shape of a drill's file for editors: what [`read`](super::read) reads, as a JSON Schema.
+//! The shape of a drill's file for editors: what `read` reads, as a JSON Schema.
 
 use std::collections::BTreeMap;
 
