@@ -34,6 +34,7 @@ fn run(folder: &Path, producer: &[Value], consumer: &[Value], log: &Value) -> Ru
         fault: "stop".into(),
         targets: vec!["kafka2".into()],
         out: ["kafka2".to_owned()].into(),
+        adds: false,
         options: serde_json::Map::new(),
         asked: Vec::new(),
     };

@@ -103,6 +103,7 @@ fn kinds() -> impl Strategy<Value = Kind> {
             fault: "stop".into(),
             targets: vec![target.clone()],
             out: [target].into(),
+            adds: false,
             options: serde_json::Map::from_iter([("grace".to_owned(), "5s".into())]),
             asked: Vec::new(),
         }),

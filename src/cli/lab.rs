@@ -1,6 +1,6 @@
 //! A lab as commands see it: its settings, its topology, its engine, and the observers that watch it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::compose::render::{NETHELPER_IMAGE, render};
 use crate::engine::docker::Docker;
 use crate::engine::{Engine, Project, converge};
 use crate::error::Expected;
-use crate::faults::Means;
 use crate::faults::journal::Journal;
+use crate::faults::{Injection, Means};
 use crate::observe::{self, Observer};
 use crate::settings::load::Loaded;
 use crate::settings::{Settings, duration};
@@ -22,7 +22,7 @@ use crate::state::{LabDir, StateDir};
 use crate::timeline::event::{Kind, SCHEMA};
 use crate::timeline::limits::{Bound, Limits};
 use crate::timeline::record::Timeline;
-use crate::topology::{Expectation, Topology};
+use crate::topology::{CONSUMER, Expectation, PRODUCER, Topology};
 
 /// A lab that a command works on.
 pub struct Lab {
@@ -84,13 +84,19 @@ impl Lab {
         }
     }
 
-    /// What must be true of it, with as many clients as there are now.
-    pub fn expectation(&self, project: &Project) -> Expectation {
+    /// What must be true of it, with as many clients as there are now, but for those that a fault has added.
+    ///
+    /// # Errors
+    /// When the journal of faults cannot be read.
+    pub fn expectation(&self, project: &Project) -> anyhow::Result<Expectation> {
         let mut expected = self.topology.expectation(self.settings.session_timeout());
-        let count = |service: &str| project.containers.iter().filter(|c| c.service == service).count() as u16;
-        expected.workload.producers = count(crate::topology::PRODUCER);
-        expected.workload.consumers = count(crate::topology::CONSUMER);
-        expected
+        let entries = self.journal().entries()?;
+        let added: BTreeSet<&str> = entries.iter().flat_map(Injection::added).collect();
+        let stay = || project.containers.iter().filter(|c| !added.contains(c.name.as_str()));
+        let count = |service: &str| stay().filter(|c| c.service == service).count() as u16;
+        expected.workload.producers = count(PRODUCER);
+        expected.workload.consumers = count(CONSUMER);
+        Ok(expected)
     }
 
     /// What faults are injected and undone with.
@@ -98,6 +104,7 @@ impl Lab {
         Means {
             engine: self.engine.clone(),
             topology: self.topology.clone(),
+            file: self.file.clone(),
             expected,
             nethelper: NETHELPER_IMAGE.into(),
         }

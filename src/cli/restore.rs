@@ -50,7 +50,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let engine = lab.engine.as_ref();
     lab.remove_helpers(&project).await?;
     journal.forget_missing(&project)?;
-    let expected = lab.expectation(&project);
+    let expected = lab.expectation(&project)?;
     let means = lab.means(expected.clone());
     let asked = |injection: &Injection| args.target.as_deref().is_none_or(|name| injection.hits(name));
     let timeline = Timeline::unrecorded();

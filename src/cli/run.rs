@@ -39,7 +39,7 @@ impl Run {
         skip: &BTreeMap<String, String>,
         cancel: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let expected = lab.expectation(&lab.project().await?);
+        let expected = lab.expectation(&lab.project().await?)?;
         let run = RunFolder::create(lab.state.runs(), &lab.settings.project, what)?;
         run.write("compose.yaml", lab.file.to_yaml()?.as_bytes())?;
         let timeline = Timeline::create(&run.timeline())?;
@@ -48,7 +48,6 @@ impl Run {
         let observers = lab.observe_all(&timeline);
         let stage = Stage {
             means: lab.means(expected.clone()),
-            file: lab.file.clone(),
             project: lab.settings.project.clone(),
             expected,
             timeline,

@@ -27,7 +27,12 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let cancel = interrupt::on_signal("leaving the lab as it is", || "the lab is left as it is".into())?;
-    lab.project().await?;
+    let project = lab.project().await?;
+    let journal = lab.journal();
+    journal.forget_missing(&project)?;
+    for (service, _) in &wanted {
+        journal.require_not_added(service)?;
+    }
     let steps = Steps::show();
     let scaled = unless_interrupted(&cancel, async {
         for (service, count) in &wanted {
@@ -38,7 +43,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     .await;
     steps.end().await;
     scaled?;
-    let mut expected = lab.expectation(&lab.project().await?);
+    let mut expected = lab.expectation(&lab.project().await?)?;
     for (service, count) in &wanted {
         match *service {
             PRODUCER => expected.workload.producers = *count,

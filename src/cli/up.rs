@@ -81,7 +81,7 @@ async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
     lab.remove_helpers(&project).await?;
     journal.forget_missing(&project)?;
     // Those in Kafka's own state are undone once brokers answer.
-    let means = lab.means(lab.expectation(&project));
+    let means = lab.means(lab.expectation(&project)?);
     journal.undo(&means, |fault| !fault.in_kafka(), |_| {}).await?;
     converge::converge(engine, &lab.file, &images, steps.sender()).await?;
     Ok(())
@@ -91,7 +91,7 @@ async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
 async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyhow::Result<String> {
     let deadline = Instant::now() + within;
     let timeline = Timeline::unrecorded();
-    let expected = lab.expectation(&lab.project().await?);
+    let expected = lab.expectation(&lab.project().await?)?;
     lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let observers = lab.observe(&timeline);
 

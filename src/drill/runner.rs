@@ -187,6 +187,7 @@ impl Runner<'_> {
                 fault: fail.how.name().into(),
                 targets: injection.targets.iter().map(Target::name).collect(),
                 out: fault.out(&injection.targets, &means.topology),
+                adds: fault.adds(),
                 options: fail.how.options(),
                 asked: asked.map(ToString::to_string).collect(),
             };
@@ -219,7 +220,7 @@ impl Runner<'_> {
             let project = stage.engine().project(&stage.project).await?;
             let view = stage.timeline.view().borrow().clone();
             match selector::resolve(&fail.targets, &project, &stage.expected, &view, seed) {
-                Ok(targets) => return Ok(Some(targets)),
+                Ok(targets) => return Ok(Some(fail.how.fault().aim(targets, &stage.means.topology, &project))),
                 // Who is missing by name will not turn up; a role finds its holder.
                 Err(error) if !fail.targets.iter().any(Selector::is_role) || Instant::now() >= deadline => {
                     return Err(error.into());
@@ -285,6 +286,7 @@ impl Runner<'_> {
 
     async fn scale(&self, service: &str, replicas: u16) -> anyhow::Result<Outcome> {
         let stage = self.stage;
+        stage.journal.require_not_added(service)?;
         let scaled = Kind::Scaled {
             service: service.to_owned(),
             replicas,
@@ -292,7 +294,7 @@ impl Runner<'_> {
         stage.timeline.emit("khd", scaled);
         // What the engine does is told by the observer of containers.
         let (progress, _) = mpsc::unbounded_channel();
-        converge::scale(stage.engine(), &stage.file, service, replicas, &progress).await?;
+        converge::scale(stage.engine(), &stage.means.file, service, replicas, &progress).await?;
         Ok(Outcome::Done)
     }
 }

@@ -2,7 +2,6 @@
 
 use tokio_util::sync::CancellationToken;
 
-use crate::compose::model::ComposeFile;
 use crate::engine::Engine;
 use crate::faults::Means;
 use crate::faults::journal::Journal;
@@ -15,8 +14,6 @@ use crate::topology::Expectation;
 pub struct Stage {
     /// What faults are injected and undone with, the engine among it.
     pub means: Means,
-    /// The lab as Compose.
-    pub file: ComposeFile,
     /// The Compose project.
     pub project: String,
     /// What must be true of the lab.

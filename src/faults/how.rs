@@ -62,6 +62,7 @@ faults! {
     Config = "config": kafka::config::Config,
     RemoveMember = "remove-member": kafka::remove_member::RemoveMember,
     Stall = "stall": client::stall::Stall,
+    Add = "add": client::add::Add,
 }
 
 impl How {

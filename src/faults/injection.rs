@@ -43,6 +43,12 @@ impl Injection {
         self.how.fault().field() == Field::Kafka
     }
 
+    /// Names of the containers that are in the lab only while it is in place.
+    pub fn added(&self) -> impl Iterator<Item = &str> {
+        let targets = self.targets.iter().filter(|_| self.how.fault().adds());
+        targets.map(|target| target.container.as_str())
+    }
+
     /// What both it and the other take for themselves, if there is something.
     pub fn contends(&self, other: &Self, topology: &Topology) -> Option<String> {
         let takes = |injection: &Self| injection.how.fault().takes(topology, &injection.targets);

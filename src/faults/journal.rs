@@ -97,11 +97,32 @@ impl Journal {
             containers.any(|container| container.name == target.container)
         };
         let in_data = |entry: &Injection| entry.in_kafka() && !project.volumes.is_empty();
-        entries.retain(|entry| entry.targets.iter().any(there) || in_data(entry));
+        // The engine may just be about to make what a khd that died had asked for.
+        let to_come = |entry: &Injection| entry.how.fault().adds() && !project.containers.is_empty();
+        entries.retain(|entry| entry.targets.iter().any(there) || in_data(entry) || to_come(entry));
         if entries.len() < before {
             self.write(&entries)
         } else {
             Ok(())
+        }
+    }
+
+    /// Refuses to change the number of a service's containers where a fault has changed it: undoing the fault would remove
+    /// what others count on.
+    ///
+    /// # Errors
+    /// A usage error that names the fault; or when the journal cannot be read.
+    pub fn require_not_added(&self, service: &str) -> anyhow::Result<()> {
+        let entries = self.entries()?;
+        let of_service = |entry: &&Injection| entry.targets.iter().any(|target| target.service == service);
+        match entries.iter().filter(|entry| entry.how.fault().adds()).find(of_service) {
+            None => Ok(()),
+            Some(entry) => Err(Expected::usage(format!(
+                "{} is in place, so {service} cannot be scaled",
+                entry.words()
+            ))
+            .hint("undo it first: khd restore")
+            .into()),
         }
     }
 

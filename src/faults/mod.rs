@@ -22,7 +22,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::engine::Engine;
+use crate::compose::model::ComposeFile;
+use crate::engine::{Engine, Project};
 use crate::error::Expected;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
@@ -41,6 +42,8 @@ pub struct Means {
     pub engine: Arc<dyn Engine>,
     /// What the lab looks like: names, addresses, ports.
     pub topology: Topology,
+    /// What the lab is as Compose.
+    pub file: ComposeFile,
     /// What must be true of the lab.
     pub expected: Expectation,
     /// Image of the helper that works in a container's network namespace or volume.
@@ -106,6 +109,17 @@ pub trait Fault: Send + Sync + std::fmt::Debug {
     /// Whom it hits, where its options say so: it then takes no other targets.
     fn implied_targets(&self) -> Option<Vec<Selector>> {
         None
+    }
+
+    /// Whom it hits, where others than it are named: one that adds containers hits those, not the ones that they join.
+    fn aim(&self, named: Vec<Target>, topology: &Topology, project: &Project) -> Vec<Target> {
+        let _ = (topology, project);
+        named
+    }
+
+    /// Whether its targets are in the lab only while it is in place.
+    fn adds(&self) -> bool {
+        false
     }
 
     /// Which of its targets are out of the cluster while it is in place, by name, so that the lab has to do without them:

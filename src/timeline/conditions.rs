@@ -141,7 +141,8 @@ pub fn group_stable(view: &View, expected: &Expectation) -> Lacking {
     let name = &expected.workload.group;
     let all = view.scaled.get(CONSUMER).unwrap_or(&expected.workload.consumers);
     let out: BTreeSet<&str> = view.out().filter(|name| client(name, CONSUMER)).collect();
-    let wanted = usize::from(*all).saturating_sub(out.len());
+    let added = view.added().filter(|name| client(name, CONSUMER)).count();
+    let wanted = (usize::from(*all) + added).saturating_sub(out.len());
     if wanted == 0 {
         return Vec::new();
     }

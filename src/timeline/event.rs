@@ -93,6 +93,9 @@ pub enum Kind {
         /// Those of them that are out of the cluster while it is in place: the lab has to do without them.
         #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
         out: BTreeSet<String>,
+        /// Whether its targets are in the lab only while it is in place.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        adds: bool,
         /// Its options, by name.
         #[serde(default, skip_serializing_if = "Map::is_empty")]
         options: Map<String, Value>,

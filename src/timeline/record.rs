@@ -285,6 +285,7 @@ mod tests {
                 fault: "pause".into(),
                 targets: vec!["kafka1".into()],
                 out: ["kafka1".to_owned()].into(),
+                adds: false,
                 options: serde_json::Map::new(),
                 asked: Vec::new(),
             },

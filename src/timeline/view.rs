@@ -43,6 +43,8 @@ pub struct FaultView {
     pub targets: Vec<String>,
     /// Those of them that are out of the cluster.
     pub out: BTreeSet<String>,
+    /// Whether its targets are in the lab only while it is in place.
+    pub adds: bool,
 }
 
 /// What one broker says.
@@ -108,12 +110,14 @@ impl View {
                 fault,
                 targets,
                 out,
+                adds,
                 ..
             } => {
                 let fault = FaultView {
                     fault: fault.clone(),
                     targets: targets.clone(),
                     out: out.clone(),
+                    adds: *adds,
                 };
                 self.faults.insert(*id, fault);
                 self.find_coordinator();
@@ -247,6 +251,12 @@ impl View {
         self.faults
             .values()
             .flat_map(|fault| fault.out.iter().map(String::as_str))
+    }
+
+    /// Whom the lab has only while the faults are in place: `consumer-2`.
+    pub fn added(&self) -> impl Iterator<Item = &str> {
+        let adding = self.faults.values().filter(|fault| fault.adds);
+        adding.flat_map(|fault| fault.targets.iter().map(String::as_str))
     }
 
     /// Whether the lab has to do without that one while the faults are in place.

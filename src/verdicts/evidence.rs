@@ -286,6 +286,7 @@ fn take_fault(faults: &mut Vec<FaultTimes>, place: usize, event: &Event) {
             out,
             options,
             asked,
+            adds: _,
         } => faults.push(FaultTimes {
             id: *id,
             fault: fault.clone(),

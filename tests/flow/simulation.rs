@@ -114,7 +114,7 @@ async fn drill(seed: u64) -> BTreeSet<&'static str> {
     untouched.retain(|name, _| now.contains_key(name));
     let differ: Vec<&String> = now
         .iter()
-        .filter(|(name, state)| untouched[*name] != **state)
+        .filter(|(name, state)| untouched.get(*name) != Some(state))
         .map(|(name, _)| name)
         .collect();
     for container in &differ {
@@ -123,8 +123,9 @@ async fn drill(seed: u64) -> BTreeSet<&'static str> {
             .any(|entry| entry.targets.iter().any(|target| target.container == **container));
         assert!(
             named,
-            "{what}: {container} was {}, is {} and is not journaled",
-            untouched[*container], now[*container]
+            "{what}: {container} was {:?}, is {} and is not journaled",
+            untouched.get(*container),
+            now[*container]
         );
     }
     match &ending {
@@ -217,7 +218,7 @@ async fn state(lab: &Lab) -> BTreeMap<String, String> {
 
 /// Lets calls fail, before or after they have done something, the engine die, signals come and containers go, at random.
 fn trouble(lab: &Lab, lots: &mut ChaCha8Rng) -> JoinSet<()> {
-    const CALLS: [&str; 12] = [
+    const CALLS: [&str; 14] = [
         "stop",
         "start",
         "kill",
@@ -230,6 +231,8 @@ fn trouble(lab: &Lab, lots: &mut ChaCha8Rng) -> JoinSet<()> {
         "run_helper remove",
         "project",
         "run_helper",
+        "create_container",
+        "remove_container",
     ];
     let mut troubles = JoinSet::new();
     for _ in 0..lots.random_range(0..5) {
@@ -335,7 +338,7 @@ fn any_fault(lots: &mut ChaCha8Rng) -> (How, Vec<&'static str>) {
         "all-brokers",
         "random",
     ];
-    let how = match lots.random_range(0..12) {
+    let how = match lots.random_range(0..13) {
         0 => json!({ "how": "stop" }),
         1 => json!({ "how": "kill" }),
         2 => json!({ "how": "pause" }),
@@ -347,6 +350,10 @@ fn any_fault(lots: &mut ChaCha8Rng) -> (How, Vec<&'static str>) {
         8 => json!({ "how": "block", "traffic": ["brokers", "zookeeper"] }),
         9 => json!({ "how": "block", "traffic": ["clients"] }),
         10 => json!({ "how": "loss", "percent": 30 }),
+        11 => {
+            let how = json!({ "how": "add", "replicas": lots.random_range(1..3) });
+            return (serde_json::from_value(how).unwrap(), vec!["consumer", "producer-1"]);
+        }
         _ => {
             let place = lots.random_range(1..SERVERS.len());
             let (one, other) = SERVERS.split_at(place);

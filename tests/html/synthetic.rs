@@ -114,6 +114,7 @@ fn events(expected: &Expectation, length: u64, killed: u64, started: u64) -> Vec
         fault: "kill".into(),
         targets: vec!["kafka2".into()],
         out: ["kafka2".to_owned()].into(),
+        adds: false,
         options: serde_json::Map::new(),
         asked: Vec::new(),
     };

@@ -1,4 +1,5 @@
-//! Faults in Kafka's own state: each takes effect on a real cluster, and leaves it as it was when it is undone.
+//! Faults in Kafka's own state, and clients that are added: each takes effect on a real cluster, and leaves it as it was when
+//! it is undone.
 //!
 //! What it was is asked by librdkafka's own admin client, not by khd's.
 
@@ -6,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use khd::compose::render::render;
 use khd::drill::wait::{proven, until};
 use khd::engine::Engine;
 use khd::engine::docker::Docker;
@@ -45,6 +47,7 @@ async fn each_fault_in_kafkas_own_state_takes_effect_and_leaves_it_as_it_was() {
         .a_preferred_election_is_refused_where_every_leader_is_at_home()
         .await;
     stage.a_removed_member_joins_again().await;
+    stage.clients_are_added_and_removed().await;
 
     stage.until_whole().await;
     assert_eq!(stage.state().await, before);
@@ -86,6 +89,7 @@ impl Stage {
         ];
         let means = Means {
             engine,
+            file: render(&settings, &topology),
             topology,
             expected,
             nethelper: String::new(),
@@ -142,7 +146,8 @@ impl Stage {
         let project = self.means.engine.project(&self.means.topology.project).await?;
         let view = self.timeline.view().borrow().clone();
         let selector: Selector = target.parse().unwrap();
-        let targets = selector::resolve(&[selector], &project, &self.means.expected, &view, 0)?;
+        let named = selector::resolve(&[selector], &project, &self.means.expected, &view, 0)?;
+        let targets = how.fault().aim(named, &self.means.topology, &project);
         how.fault().check(&self.means.topology, &targets)?;
         let injection = self
             .journal
@@ -265,5 +270,33 @@ impl Stage {
         assert_eq!((before.len(), after.len()), (2, 2));
         let stayed = after.iter().filter(|id| before.contains(id));
         assert_eq!(stayed.count(), 1, "{before:?} {after:?}");
+    }
+
+    async fn clients_are_added_and_removed(&self) {
+        let containers = async || {
+            let project = self.means.engine.project(&self.means.topology.project).await.unwrap();
+            let mut all: Vec<(String, String)> = project
+                .containers
+                .into_iter()
+                .map(|found| (found.name, found.id))
+                .collect();
+            all.sort();
+            all
+        };
+        let before = containers().await;
+        self.fails(json!({ "how": "add", "replicas": 2 }), "consumer")
+            .await
+            .unwrap();
+        let again = self.fails(json!({ "how": "add" }), "consumer-1").await.unwrap_err();
+        assert!(again.to_string().contains("has the number of consumers"), "{again:#}");
+        let scaled = self.journal.require_not_added("consumer").unwrap_err();
+        assert!(
+            scaled.to_string().contains("add of consumer-3, consumer-4 is in place"),
+            "{scaled:#}"
+        );
+        self.heals().await;
+        self.fails(json!({ "how": "add" }), "producer").await.unwrap();
+        self.heals().await;
+        assert_eq!(containers().await, before);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
-use khd::compose::render::NETHELPER_IMAGE;
+use khd::compose::render::{NETHELPER_IMAGE, render};
 use khd::engine::Engine;
 use khd::engine::docker::Docker;
 use khd::faults::journal::Journal;
@@ -122,6 +122,7 @@ impl<'a> Stage<'a> {
             journal: Journal::at(lab.journal()),
             means: Means {
                 engine: Arc::new(engine),
+                file: render(&settings, &topology),
                 topology,
                 expected,
                 nethelper: NETHELPER_IMAGE.into(),

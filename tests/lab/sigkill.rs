@@ -10,16 +10,16 @@ use rustix::process::Signal;
 use crate::support::{Lab, Ran};
 
 /// How often khd is killed.
-const KILLS: usize = 20;
+const KILLS: usize = 22;
 /// The longest that a drill goes on before khd is killed: it is undoing its fault by then, or is past it.
 const LONGEST: Duration = Duration::from_secs(12);
 /// Variable that names the seed of an earlier run, to repeat its moments.
 const SEED: &str = "KHDTEST_SEED";
 const SERVERS: [&str; 6] = ["kafka1", "kafka2", "kafka3", "zookeeper1", "zookeeper2", "zookeeper3"];
 
-/// Drills of processes and of the network, and whom each hits. A kill makes its undoing wait for the ZooKeeper session, so
+/// Drills of processes, of the network and of clients, and whom each hits. A kill makes its undoing wait for the ZooKeeper session, so
 /// there are fewer of it.
-const DRILLS: [(&str, &[&str]); 10] = [
+const DRILLS: [(&str, &[&str]); 11] = [
     ("kafka2 --how kill", &["kafka2"]),
     ("kafka1 --how stop", &["kafka1"]),
     ("zookeeper2 --how stop", &["zookeeper2"]),
@@ -33,6 +33,7 @@ const DRILLS: [(&str, &[&str]); 10] = [
     ),
     ("kafka2 kafka3 --how loss --percent 30", &["kafka2", "kafka3"]),
     ("kafka1 --how rate --rate 64kbit", &["kafka1"]),
+    ("consumer producer --how add", &[]),
 ];
 
 #[test]

@@ -20,7 +20,7 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// Finds out whom a fault would hit now, says what would be done, and touches nothing.
 pub async fn run(lab: &Lab, fail: &Fail, seed: u64) -> anyhow::Result<Exit> {
     let project = lab.project().await?;
-    let expected = lab.expectation(&project);
+    let expected = lab.expectation(&project)?;
     let timeline = Timeline::unrecorded();
     lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let _observers = lab.observe(&timeline);
@@ -28,8 +28,9 @@ pub async fn run(lab: &Lab, fail: &Fail, seed: u64) -> anyhow::Result<Exit> {
     let waited = until(timeline.view(), WITHIN, &CancellationToken::new(), whole).await;
     let view = timeline.view().borrow().clone();
     // Those of the first step of a run.
-    let targets = selector::resolve(&fail.targets, &project, &expected, &view, seed.wrapping_add(1))?;
+    let named = selector::resolve(&fail.targets, &project, &expected, &view, seed.wrapping_add(1))?;
     let fault = fail.how.fault();
+    let targets = fault.aim(named, &lab.topology, &project);
     fault.check(&lab.topology, &targets)?;
     let names: Vec<String> = targets.iter().map(Target::name).collect();
     println!("{fail}");

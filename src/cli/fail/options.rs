@@ -44,6 +44,9 @@ pub struct Options {
     /// config: a setting of Kafka's, such as min.insync.replicas=3; several times for several
     #[arg(long = "setting", value_name = "KEY=VALUE", value_parser = crate::cli::settings::key_value)]
     set: Vec<(String, String)>,
+    /// add: how many more of each service that is named
+    #[arg(long, value_name = "N")]
+    replicas: Option<u16>,
     /// partition: the first set still hears the others, but they do not hear it
     #[arg(long)]
     pub one_way: bool,
@@ -117,6 +120,7 @@ impl Options {
             ("jitter", text(&self.jitter)),
             ("topic", text(&self.topic)),
             ("set", some(!self.set.is_empty(), Value::Object(set.collect()))),
+            ("replicas", self.replicas.map(Value::from)),
             ("one-way", some(self.one_way, true.into())),
         ];
         let given = named
@@ -195,6 +199,7 @@ mod tests {
             jitter: Some("1ms".into()),
             topic: Some("test-1".into()),
             set: vec![("a".into(), "b".into())],
+            replicas: Some(2),
             one_way: true,
         };
         let mut flags: BTreeSet<String> = all.given().into_iter().map(|(name, _)| name).collect();

@@ -284,6 +284,7 @@ pub mod testing {
             fault: "kill".into(),
             targets: vec!["kafka2".into()],
             out: BTreeSet::from(["kafka2".to_owned()]),
+            adds: false,
             options: serde_json::Map::new(),
             asked: vec!["leader:test-1/0".into()],
         };

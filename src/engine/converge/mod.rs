@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 pub use apply::apply;
 pub use down::down;
 pub use plan::{Plan, Replica, plan};
+pub use retire::retire;
 pub use scale::scale;
 
 use super::{Engine, Progress};

@@ -10,7 +10,10 @@ use crate::engine::{Container, Engine, Progress};
 ///
 /// A broker that loses ZooKeeper while it shuts down waits for it until its grace period is over and is killed then,
 /// so the order saves both time and a clean shutdown.
-pub(super) async fn retire(engine: &dyn Engine, containers: &[Container], progress: &Progress) -> anyhow::Result<()> {
+///
+/// # Errors
+/// The first failure of the engine, after all were tried.
+pub async fn retire(engine: &dyn Engine, containers: &[Container], progress: &Progress) -> anyhow::Result<()> {
     let mut results = Vec::new();
     for wave in waves(containers) {
         let retiring = wave

@@ -44,6 +44,7 @@ impl Stage {
         Self {
             means: Means {
                 engine: engine.clone(),
+                file,
                 expected: topology.expectation(settings.session_timeout()),
                 topology,
                 nethelper: "khd/nethelper:1".into(),

@@ -180,6 +180,7 @@ impl Drill {
             fault: "kill".into(),
             targets: targets.iter().map(|target| (*target).to_owned()).collect(),
             out: targets.iter().map(|target| (*target).to_owned()).collect(),
+            adds: false,
             options: serde_json::Map::new(),
             asked: Vec::new(),
         };
@@ -459,6 +460,7 @@ impl Drill {
             fault: "stop".into(),
             targets: vec![self.target.to_owned()],
             out: [self.target.to_owned()].into(),
+            adds: false,
             options: serde_json::Map::new(),
             asked: Vec::new(),
         };
