@@ -32,6 +32,12 @@ smoke() {
         drill run --tag smoke --junit target/smoke.xml
 }
 
+# The rules of alerts on made-up series, in the lab's own Prometheus image.
+alert_rules() {
+    docker run --rm --network none --volume "$PWD:/khd:ro" --entrypoint sh khd/prometheus:2 \
+        -c '/bin/promtool test rules /khd/tests/prometheus/*.yml'
+}
+
 # Every shell script, those of the images too. (SC1091: what one sources lies elsewhere in an image; it is checked itself.)
 shell_scripts() {
     grep -rlZE '^(#!.*\b(ba)?sh\b|# shellcheck shell=)' scripts .ci compose | xargs -0 shellcheck --exclude SC1091
@@ -48,6 +54,8 @@ main() {
     stage build cargo build --locked
     # The tests that need the engine find its images there, and fail rather than skip without it.
     stage images cargo run --locked --quiet -- images build
+    stage alerts alert_rules
+    stage dashboards bash scripts/check-dashboards.sh types
     stage tests env KHD_TEST_DOCKER=require cargo nextest run --locked
     stage drills smoke
     stage doctests cargo test --locked --doc

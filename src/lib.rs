@@ -3,6 +3,8 @@
 //! Data flows one way, and a module uses only those above it in this list; [`cli`] alone composes them.
 
 pub mod error;
+pub mod metrics;
+pub mod prometheus;
 
 pub mod settings;
 pub mod state;
@@ -18,6 +20,8 @@ pub mod workload;
 
 pub mod faults;
 pub mod observe;
+
+pub mod exporter;
 
 pub mod verdicts;
 

@@ -25,15 +25,12 @@ write_logging() {
     [ -z "$2" ] || echo "$2" | tr , '\n' | sed 's/^/log4j.logger./'
 }
 
-# run_java ARCHIVE CLASS ARGUMENT…
+# run_java ARCHIVE JMX_RULES CLASS ARGUMENT…
 # Word splitting is what these variables are for; globbing is not.
 # shellcheck disable=SC2086
 run_java() {
-    archive=$1
-    shift
-    # There is none yet while it is being made.
-    [ ! -f "$archive" ] || set -- "-XX:SharedArchiveFile=$archive" "$@"
-
+    archive=$1 rules=$2
+    shift 2
     if [ -n "${KAFKA_JMX_PORT-}" ]; then
         # One port for the registry and its objects, or nobody outside the container gets past the registry.
         KAFKA_JMX_OPTS="${KAFKA_JMX_OPTS:-"
@@ -45,6 +42,12 @@ run_java() {
             -Dcom.sun.management.jmxremote.port=$KAFKA_JMX_PORT
             -Dcom.sun.management.jmxremote.rmi.port=$KAFKA_JMX_PORT"
     fi
+
+    # A variable that cp-kafka does not know, so that it means nothing there.
+    [ -z "${JMX_EXPORTER_PORT-}" ] || set -- WithMetrics "$JMX_EXPORTER_PORT:$rules" "$@"
+
+    # There is none yet while it is being made.
+    [ ! -f "$archive" ] || set -- "-XX:SharedArchiveFile=$archive" "$@"
 
     # The defaults suit several small JVMs that start together on few processors.
     set -f

@@ -1,5 +1,6 @@
 //! `khd consume`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,9 +12,11 @@ use crate::cli::interrupt;
 use crate::cli::lab::parse_duration;
 use crate::error::Exit;
 use crate::kafka::client;
+use crate::metrics;
 use crate::settings::{Assignment, Commit};
 use crate::workload::consume::{self, Options};
 use crate::workload::logs::{self, Format};
+use crate::workload::metrics::METRICS;
 
 /// Consume as a member of a group, and keep a ledger of what was delivered
 ///
@@ -59,6 +62,9 @@ pub struct Args {
     /// File of librdkafka properties, name=value a line
     #[arg(long, value_name = "FILE")]
     client_config: Option<PathBuf>,
+    /// Serve metrics to Prometheus at this address, such as 127.0.0.1:9309
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Format of log lines [default: text]
     #[arg(long, value_enum, default_value = "text")]
     log_format: Format,
@@ -85,6 +91,10 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             .unwrap_or_default(),
         stalled: stalled_by_signal()?,
         ..Options::new(args.brokers, args.topics)
+    };
+    let _metrics = match args.metrics {
+        Some(address) => Some(metrics::serve(address, METRICS.of_consumer()).await?),
+        None => None,
     };
     consume::run(options, cancel).await?;
     Ok(Exit::Passed)

@@ -16,6 +16,7 @@ mod consume;
 mod down;
 mod drill;
 mod expect;
+mod exporter;
 mod fail;
 mod faults;
 mod gaps;
@@ -23,6 +24,7 @@ mod images;
 mod interrupt;
 mod lab;
 mod logs;
+mod notice;
 mod produce;
 mod ps;
 mod render;
@@ -95,6 +97,7 @@ enum Command {
     Images(images::Args),
     Produce(produce::Args),
     Consume(consume::Args),
+    Exporter(exporter::Args),
     Completions(completions::Args),
 }
 
@@ -151,6 +154,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Images(args) => images::run(args, &settings).await,
         Command::Produce(args) => produce::run(args).await,
         Command::Consume(args) => consume::run(args).await,
+        Command::Exporter(args) => exporter::run(args).await,
         Command::Completions(args) => completions::run(args),
     }
 }

@@ -1,5 +1,6 @@
 //! `khd produce`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use crate::cli::lab::parse_duration;
 use crate::error::{Exit, Expected};
 use crate::kafka::client;
 use crate::kafka::topics::Creation;
+use crate::metrics;
 use crate::settings::Acks;
 use crate::workload::logs::{self, Format};
+use crate::workload::metrics::METRICS;
 use crate::workload::produce::{self, Options};
 
 /// Produce numbered messages to any cluster, and keep a ledger of what was acknowledged
@@ -64,6 +67,9 @@ pub struct Args {
     /// File of librdkafka properties, name=value a line
     #[arg(long, value_name = "FILE")]
     client_config: Option<PathBuf>,
+    /// Serve metrics to Prometheus at this address, such as 127.0.0.1:9309
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<SocketAddr>,
     /// Format of log lines [default: text]
     #[arg(long, value_enum, default_value = "text")]
     log_format: Format,
@@ -94,6 +100,10 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             .transpose()?
             .unwrap_or_default(),
         ..Options::new(args.brokers, args.topics)
+    };
+    let _metrics = match args.metrics {
+        Some(address) => Some(metrics::serve(address, METRICS.of_producer()).await?),
+        None => None,
     };
     produce::run(options, cancel).await?;
     Ok(Exit::Passed)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::lab::{Lab, command_line};
+use crate::cli::notice::Board;
 use crate::cli::terminal::watched;
 use crate::cli::{interrupt, settings};
 use crate::drill::machine::Outcome;
@@ -65,6 +66,9 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
             engine.start(&target.container).await?;
         }
         tell!("khd had put no fault on {name}; it was started in case it was down");
+    }
+    if let Some(board) = Board::of(&lab) {
+        board.left(&lab).await;
     }
     let left: Vec<String> = journal.entries()?.iter().map(Injection::words).collect();
     let whole = |view: &View| conditions::whole(view, &expected);

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::lab::Lab;
+use crate::cli::notice::Board;
 use crate::cli::reports::Reports;
 use crate::cli::watch::Live;
 use crate::drill::stage::Stage;
@@ -25,6 +27,7 @@ pub struct Run {
     pub stage: Stage,
     observers: [Observer; 3],
     live: Live,
+    told: Option<JoinHandle<()>>,
 }
 
 impl Run {
@@ -44,6 +47,7 @@ impl Run {
         run.write("compose.yaml", lab.file.to_yaml()?.as_bytes())?;
         let timeline = Timeline::create(&run.timeline())?;
         let live = Live::show(&timeline);
+        let told = Board::of(lab).map(|board| board.follow(run.name(), &timeline));
         lab.start(&timeline, &expected, limits, skip);
         let observers = lab.observe_all(&timeline);
         let stage = Stage {
@@ -57,7 +61,12 @@ impl Run {
             bootstrap: lab.topology.bootstrap(),
             cancel,
         };
-        Ok(Self { stage, observers, live })
+        Ok(Self {
+            stage,
+            observers,
+            live,
+            told,
+        })
     }
 
     /// Ends the recording.
@@ -72,6 +81,10 @@ impl Run {
             },
         );
         self.live.end().await;
+        if let Some(told) = self.told {
+            // A task that failed has nothing more to tell.
+            let _ = told.await;
+        }
         self.stage.run
     }
 }
@@ -81,8 +94,11 @@ impl Run {
 ///
 /// # Errors
 /// When the evidence cannot be read, or a file cannot be written.
-pub fn conclude(run: &RunFolder, reports: &Reports) -> anyhow::Result<Exit> {
+pub async fn conclude(lab: &Lab, run: &RunFolder, reports: &Reports) -> anyhow::Result<Exit> {
     let judgement = Judgement::load(run)?;
+    if let Some(board) = Board::of(lab) {
+        board.judged(lab, &judgement).await;
+    }
     run.write(run.verdicts(), judgement.render(Format::Json, false)?.as_bytes())?;
     tell!();
     reports.show(&judgement)?;

@@ -1,11 +1,13 @@
 //! `khd up`.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::lab::{Lab, command_line, parse_duration, unless_interrupted};
+use crate::cli::notice::Board;
 use crate::cli::terminal::{Steps, watched};
 use crate::cli::{interrupt, settings};
 use crate::drill::machine::Outcome;
@@ -13,6 +15,7 @@ use crate::drill::wait::until;
 use crate::engine::{LogOptions, converge, images, preflight};
 use crate::error::{Exit, Expected};
 use crate::faults::Injection;
+use crate::prometheus::{self, Target};
 use crate::timeline::conditions::{self, Lacking};
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
@@ -124,10 +127,64 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
             expected.workload.group
         );
     }
+    if let Some(monitoring) = &lab.topology.monitoring {
+        let scraped = scraped(monitoring.prometheus, &expected, deadline, cancel);
+        let outcome = unless_dead(&timeline, cancel, scraped).await;
+        require(lab, outcome, within).await?;
+        proven += ", Prometheus scrapes all of it";
+    }
     for observer in observers {
         observer.stop().await;
     }
+    if let Some(board) = Board::of(lab) {
+        board.left(lab).await;
+    }
     Ok(proven)
+}
+
+/// Waits until Prometheus has scraped everything that there is.
+async fn scraped(
+    prometheus: SocketAddr,
+    expected: &Expectation,
+    deadline: Instant,
+    cancel: &CancellationToken,
+) -> Outcome {
+    let workload = &expected.workload;
+    // Itself and the exporter, and what else there is; servers of other images have no metrics.
+    let clients = usize::from(workload.producers) + usize::from(workload.consumers);
+    loop {
+        let lacking = match prometheus::targets(prometheus).await {
+            Ok(targets) => unscraped(&targets, clients),
+            Err(error) => vec![format!("{error:#}")],
+        };
+        if lacking.is_empty() {
+            return Outcome::Done;
+        }
+        if Instant::now() >= deadline {
+            return Outcome::Expired(lacking);
+        }
+        // Until the next look; nothing tells when Prometheus has scraped.
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(200)) => {}
+            () = cancel.cancelled() => return Outcome::Interrupted,
+        }
+    }
+}
+
+/// What Prometheus has not scraped yet.
+fn unscraped(targets: &[Target], clients: usize) -> Lacking {
+    let jobs = ["producers", "consumers"];
+    let found = targets
+        .iter()
+        .filter(|target| jobs.contains(&target.scrape_pool.as_str()));
+    let found = found.count();
+    let missing = (found < clients).then(|| format!("Prometheus has found {found} of {clients} clients"));
+    let down = targets.iter().filter(|target| target.health != "up");
+    let down = down.map(|target| match target.last_error.as_str() {
+        "" => format!("Prometheus has not scraped {} yet", target.scrape_url),
+        error => format!("Prometheus cannot scrape {}: {error}", target.scrape_url),
+    });
+    missing.into_iter().chain(down).collect()
 }
 
 /// Waits for a condition, but not for containers that are dead: khd restarts none.
@@ -138,15 +195,20 @@ async fn alive(
     cancel: &CancellationToken,
 ) -> Outcome {
     let left = deadline.saturating_duration_since(Instant::now());
-    let dead = until(timeline.view(), Duration::MAX / 4, cancel, |view| match exited(view) {
-        None => vec!["nothing has exited".into()],
-        Some(_) => Vec::new(),
-    });
     let ready = watched(
         timeline.view(),
         condition.clone(),
         until(timeline.view(), left, cancel, condition),
     );
+    unless_dead(timeline, cancel, ready).await
+}
+
+/// Waits for work, but not once a container is dead.
+async fn unless_dead(timeline: &Timeline, cancel: &CancellationToken, ready: impl Future<Output = Outcome>) -> Outcome {
+    let dead = until(timeline.view(), Duration::MAX / 4, cancel, |view| match exited(view) {
+        None => vec!["nothing has exited".into()],
+        Some(_) => Vec::new(),
+    });
     tokio::select! {
         outcome = ready => outcome,
         _ = dead => match exited(&timeline.view().borrow()) {

@@ -50,5 +50,5 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         return Err(Expected::interrupted("interrupted").into());
     }
     // Without ledgers and log, what the timeline tells is judged all the same.
-    conclude(&folder, &args.reports)
+    conclude(&lab, &folder, &args.reports).await
 }

@@ -89,6 +89,9 @@ pub struct Attachment {
     /// Fixed address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ipv4_address: Option<String>,
+    /// Names by which others find it, besides the service's.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
 }
 
 /// A mounted named volume.

@@ -1,7 +1,9 @@
 //! Fills the Compose model from settings and topology.
 //!
-//! Services are made kind by kind: ZooKeeper servers, brokers, the workload. The monitoring's place is beside them.
+//! Services are made kind by kind: ZooKeeper servers, brokers, the workload, and in `monitoring` who watches them.
 //! Environment follows the contract of the cp-kafka and cp-zookeeper images, which khd's own recipes follow as well.
+
+pub mod monitoring;
 
 use indexmap::IndexMap;
 
@@ -10,7 +12,10 @@ use crate::compose::model::{
     Service, Volume,
 };
 use crate::settings::{Commit, EachImage, ImageSet, Images, Properties, Settings};
-use crate::topology::{Broker, CONSUMER, DISKS, HOST_LISTENER_PORT, JMX_PORT, PRODUCER, Topology, ZooKeeper};
+use crate::topology::{
+    Broker, CLIENT_METRICS_PORT, CONSUMER, DISKS, HOST_LISTENER_PORT, JMX_EXPORTER_PORT, JMX_PORT, PRODUCER, Topology,
+    ZooKeeper,
+};
 
 /// Image of the brokers, by khd's own recipe.
 pub const KAFKA_IMAGE: &str = "khd/kafka:3.9.2";
@@ -18,7 +23,9 @@ pub const KAFKA_IMAGE: &str = "khd/kafka:3.9.2";
 pub const ZOOKEEPER_IMAGE: &str = "khd/zookeeper:3.8.4";
 /// khd's own image for helpers that work in the network of a container.
 pub const NETHELPER_IMAGE: &str = "khd/nethelper:1";
-/// Image of producers and consumers: this khd.
+/// Image of Prometheus, by khd's own recipe or pulled.
+pub const PROMETHEUS_IMAGE: &str = "khd/prometheus:2";
+/// Image of producers, consumers and the exporter: this khd.
 pub const KHD_IMAGE: &str = concat!("khd/khd:", env!("CARGO_PKG_VERSION"));
 /// The last line of Confluent's images with ZooKeeper.
 const CONFLUENT_TAG: &str = "7.9.2";
@@ -60,6 +67,7 @@ pub fn render(settings: &Settings, topology: &Topology) -> ComposeFile {
     }
     add(&mut file, PRODUCER, producer(settings, topology, &images));
     add(&mut file, CONSUMER, consumer(settings, topology, &images));
+    monitoring::add(&mut file, settings, topology, &images);
     for (client, properties) in [
         (PRODUCER, &settings.producer.properties),
         (CONSUMER, &settings.consumer.properties),
@@ -124,6 +132,7 @@ fn zookeeper(settings: &Settings, topology: &Topology, server: &ZooKeeper, image
     if !system_properties.is_empty() {
         environment.insert("KAFKA_OPTS".into(), system_properties.join(" "));
     }
+    environment.extend(jmx_exporter(topology, &images.zookeeper, ZOOKEEPER_IMAGE));
     let data = |what: &str| {
         volume(
             &format!("{}-{what}", server.service),
@@ -194,6 +203,7 @@ fn kafka(settings: &Settings, topology: &Topology, broker: &Broker, images: &Ref
     for (name, value) in properties {
         environment.insert(kafka_variable(name), value.clone());
     }
+    environment.extend(jmx_exporter(topology, &images.kafka, KAFKA_IMAGE));
     let disks = settings.kafka.disk.as_ref().map(|_| started(DISKS));
     let zookeepers = topology.zookeepers.iter().map(|z| healthy(&z.service));
     Service {
@@ -206,6 +216,12 @@ fn kafka(settings: &Settings, topology: &Topology, broker: &Broker, images: &Ref
         healthcheck: Some(healthcheck(kafka_probe(broker.internal_port))),
         ..base(&images.kafka, &settings.kafka.mem_limit())
     }
+}
+
+/// The variable by which khd's own recipe serves metrics; other images have no such exporter.
+fn jmx_exporter(topology: &Topology, image: &str, own: &str) -> Option<(String, String)> {
+    let serves = topology.monitoring.is_some() && image == own;
+    serves.then(|| ("JMX_EXPORTER_PORT".to_owned(), JMX_EXPORTER_PORT.to_string()))
 }
 
 /// Key of the volume that holds a broker's data.
@@ -293,10 +309,13 @@ fn client(
         flag("ledger", LEDGERS_PATH.into()),
         flag("log-format", "json".into()),
     ];
+    let metrics = format!("0.0.0.0:{CLIENT_METRICS_PORT}");
+    let metrics = topology.monitoring.is_some().then(|| flag("metrics", metrics));
     Service {
         command: [command.to_owned()]
             .into_iter()
             .chain(common)
+            .chain(metrics)
             .chain(arguments)
             .collect(),
         volumes: vec![volume(LEDGERS, LEDGERS_PATH)],
@@ -431,6 +450,7 @@ fn fixed(address: String) -> IndexMap<String, Attachment> {
         NETWORK.to_owned(),
         Attachment {
             ipv4_address: Some(address),
+            ..Attachment::default()
         },
     )]
     .into()
@@ -504,10 +524,12 @@ mod tests {
 
     #[test]
     fn confluents_images_change_nothing_else() {
-        let own = rendered(|_| {}).to_yaml().unwrap();
-        let confluent = rendered(|s| s.images = Images::Set(ImageSet::Confluent))
-            .to_yaml()
-            .unwrap();
+        let own = rendered(|s| s.monitoring.enabled = false).to_yaml().unwrap();
+        let confluent = rendered(|s| {
+            s.images = Images::Set(ImageSet::Confluent);
+            s.monitoring.enabled = false;
+        });
+        let confluent = confluent.to_yaml().unwrap();
         let without_images = |text: &str| -> Vec<String> {
             let lines = text.lines().filter(|line| !line.trim_start().starts_with("image:"));
             lines.map(str::to_owned).collect()
@@ -515,6 +537,26 @@ mod tests {
         assert!(confluent.contains("image: confluentinc/cp-kafka:7.9"));
         assert!(confluent.contains("image: confluentinc/cp-zookeeper:7.9"));
         assert_eq!(without_images(&own), without_images(&confluent));
+    }
+
+    #[test]
+    fn only_servers_that_serve_metrics_are_scraped() {
+        let prometheus = |change: fn(&mut Settings)| rendered(change).configs["prometheus-yml"].content.clone();
+        let own = prometheus(|s| s.monitoring.interval = std::time::Duration::from_secs(15));
+        for line in [
+            "- targets: [kafka1:9404, kafka2:9404, kafka3:9404]",
+            "scrape_interval: 15000ms",
+            "scrape_timeout: 10000ms",
+        ] {
+            assert!(own.contains(line), "{line}: {own}");
+        }
+        let confluent = prometheus(|s| s.images = Images::Set(ImageSet::Confluent));
+        assert!(
+            !confluent.contains("9404") && confluent.contains("- targets: []"),
+            "{confluent}"
+        );
+        let without = rendered(|s| s.monitoring.enabled = false);
+        assert!(!without.services.contains_key("prometheus") && !without.to_yaml().unwrap().contains("9404"));
     }
 
     #[test]

@@ -92,6 +92,8 @@ pub trait Engine: Send + Sync {
     fn logs(&self, container: &str, options: LogOptions) -> BoxStream<'static, anyhow::Result<LogLine>>;
     /// What a running container uses.
     async fn usage(&self, container: &str) -> anyhow::Result<Usage>;
+    /// Writes a file into a container, in place of one that is there; anyone in it may read it.
+    async fn write_file(&self, container: &str, path: &str, content: &[u8]) -> anyhow::Result<()>;
     /// Copies all files of a volume of the project into a folder, each whole or not at all, and gives their paths relative
     /// to it. A volume that is not there is a failure.
     ///

@@ -10,6 +10,7 @@ pub(super) fn lab() -> ComposeFile {
     let attached = |address: Option<&str>| {
         let attachment = Attachment {
             ipv4_address: address.map(str::to_owned),
+            ..Attachment::default()
         };
         [("kafka-net".to_owned(), attachment)].into()
     };

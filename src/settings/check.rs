@@ -1,14 +1,19 @@
 //! Refuses settings that cannot work, before anything is touched.
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use crate::error::Expected;
-use crate::settings::{Acks, Data, Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY};
+use crate::settings::{Acks, Data, Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY, duration};
+use crate::topology::{EXPORTER_PORT, PROMETHEUS_PORT};
 
 /// The most brokers, and the most ZooKeeper servers.
 const MOST_SERVERS: u16 = 5;
 /// The longest time that a member may take for a message: a member that polls less often than every 5 min is given up.
-const MOST_PROCESSING: std::time::Duration = std::time::Duration::from_secs(60);
+const MOST_PROCESSING: Duration = Duration::from_secs(60);
+/// What Prometheus's rules are made for.
+const MONITORING_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(15);
 /// The most producers, and the most consumers: more would not find addresses in the lab's subnet.
 pub const MOST_REPLICAS: u16 = 50;
 /// Properties of brokers that describe the topology; another value would make khd watch the wrong thing.
@@ -41,6 +46,14 @@ pub fn check(settings: &Settings) -> Result<(), Expected> {
     ports_differ(settings, &mut wrong);
     topics(settings, &mut wrong);
     clients(settings, &mut wrong);
+    if !(MONITORING_INTERVAL).contains(&settings.monitoring.interval) {
+        wrong.push(format!(
+            "monitoring.interval: {} is not possible ({} to {})",
+            duration::format(settings.monitoring.interval),
+            duration::format(*MONITORING_INTERVAL.start()),
+            duration::format(*MONITORING_INTERVAL.end())
+        ));
+    }
     let prefix = settings.network.subnet.prefix_len();
     if !(16..=26).contains(&prefix) || settings.network.subnet.trunc() != settings.network.subnet {
         wrong.push(format!(
@@ -136,11 +149,14 @@ fn size(key: &str, value: &str, wrong: &mut Vec<String>) {
 fn ports_differ(settings: &Settings, wrong: &mut Vec<String>) {
     let mut seen = HashSet::new();
     let rows = [(&settings.kafka, 9092), (&settings.zookeeper, 2181)];
+    if settings.monitoring.enabled {
+        seen.extend([EXPORTER_PORT, PROMETHEUS_PORT]);
+    }
     for (servers, base) in rows {
         for n in 1..=servers.servers.min(MOST_SERVERS) {
             let port = servers.port(n, base);
             if !seen.insert(port) {
-                wrong.push(format!("kafka.ports and zookeeper.ports: {port} is used twice"));
+                wrong.push(format!("kafka.ports and zookeeper.ports: {port} is used twice (the monitoring has {EXPORTER_PORT} and {PROMETHEUS_PORT})"));
             }
         }
     }

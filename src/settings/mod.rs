@@ -50,6 +50,8 @@ pub struct Settings {
     pub producer: Producer,
     /// The consumers.
     pub consumer: Consumer,
+    /// Metrics, and who collects them.
+    pub monitoring: Monitoring,
     /// Limits that verdicts are judged by.
     pub limits: Limits,
 }
@@ -260,6 +262,17 @@ impl Assignment {
     }
 }
 
+/// Metrics of servers and clients, and the Prometheus that collects them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Monitoring {
+    /// Whether the lab has any; without it, it takes less of a small machine.
+    pub enabled: bool,
+    /// Time between two scrapes, and between two evaluations of rules. The demo's is 15 s.
+    #[serde(with = "duration")]
+    pub interval: Duration,
+}
+
 /// Limits that verdicts are judged by. Each has a default that follows from the lab.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -332,6 +345,10 @@ impl Default for Settings {
                 commit: Commit::AfterProcessing,
                 processing_time: Duration::ZERO,
                 properties: Properties::new(),
+            },
+            monitoring: Monitoring {
+                enabled: true,
+                interval: Duration::from_secs(2),
             },
             limits: Limits::default(),
         }

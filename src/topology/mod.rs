@@ -1,7 +1,7 @@
 //! The lab before anything runs: which servers there are, where they listen, what the workload is.
 //!
 //! [`Topology::of`] is pure: settings go in, and what `compose` renders, what `observe` watches and what the checks
-//! expect all come from the result. Monitoring will be one more field here and one more function in `compose`.
+//! expect all come from the result.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -30,6 +30,8 @@ pub struct Topology {
     pub brokers: Vec<Broker>,
     /// What the workload reads and writes.
     pub workload: Workload,
+    /// Who watches it; nothing where there is no monitoring.
+    pub monitoring: Option<Monitoring>,
     /// `max.poll.interval.ms` of the consumers: the group gives one up that has not polled for so long.
     pub poll_interval: Duration,
     /// Size of each broker's disk, where it is bounded, as Compose writes it.
@@ -70,6 +72,15 @@ pub struct Broker {
     pub published: SocketAddr,
 }
 
+/// Where the monitoring is published on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Monitoring {
+    /// khd's exporter.
+    pub exporter: SocketAddr,
+    /// Prometheus.
+    pub prometheus: SocketAddr,
+}
+
 /// Topics and the group of the workload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -94,6 +105,18 @@ pub struct Workload {
 pub const HOST_LISTENER_PORT: u16 = 9092;
 /// JMX port of each broker and its demo: 9999, inside the lab only.
 pub const JMX_PORT: u16 = 9999;
+/// Port of the JMX exporter in each server: inside the lab only.
+pub const JMX_EXPORTER_PORT: u16 = 9404;
+/// Port of each client's metrics: inside the lab only.
+pub const CLIENT_METRICS_PORT: u16 = 9309;
+/// Port of khd's exporter, as kafka_exporter's and as in the demo.
+pub const EXPORTER_PORT: u16 = 9308;
+/// Port of Prometheus, as in the demo.
+pub const PROMETHEUS_PORT: u16 = 9090;
+/// Service of khd's exporter.
+pub const EXPORTER: &str = "exporter";
+/// Service of Prometheus.
+pub const PROMETHEUS: &str = "prometheus";
 /// Service of the producers.
 pub const PRODUCER: &str = "producer";
 /// Service of the consumers.
@@ -154,6 +177,10 @@ impl Topology {
                 producers: settings.producer.replicas,
                 consumers: settings.consumer.replicas,
             },
+            monitoring: settings.monitoring.enabled.then(|| Monitoring {
+                exporter: published(EXPORTER_PORT),
+                prometheus: published(PROMETHEUS_PORT),
+            }),
             poll_interval: settings.poll_interval(),
             disk: settings.kafka.disk.clone(),
             bind: settings.ports.bind,

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::timeline::event::{Kind, Success, TopicPartition};
 use crate::workload::logs::brief;
+use crate::workload::metrics::METRICS;
 
 /// The events that a client's log line may tell: a client is not to be believed when it tells of others.
 const OF_CLIENTS: [&str; 5] = [
@@ -18,8 +19,9 @@ const OF_CLIENTS: [&str; 5] = [
     "client-error",
 ];
 
-/// Logs an event of a client's.
+/// Logs an event of a client's, and counts it.
 pub fn log(event: &Kind) {
+    METRICS.happened(event);
     match event {
         Kind::PartitionsAssigned {
             group,

@@ -40,6 +40,11 @@ impl Latency {
         }
     }
 
+    /// The least value of each bucket, in microseconds, and how many are in it.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        self.0.iter().map(|(micros, count)| (*micros, *count))
+    }
+
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.0.values().fold(0, |sum, count| sum.saturating_add(*count))

@@ -1,7 +1,8 @@
 //! The workload: khd's own producers and consumers, the ledgers they keep, and the audit of the log.
 //!
 //! [`produce`] sends messages (see [`message`]) and notes in its [`ledger`] what it was told; [`consume`] notes
-//! what it was given. What happens to either goes into its log as [`events`] for the timeline, [`stalls`] among it.
+//! what it was given. What happens to either goes into its log as [`events`] for the timeline, [`stalls`] among it, and into
+//! [`metrics`] for Prometheus.
 //! [`audit`] reads the whole log and compares it with the ledgers.
 
 pub mod audit;
@@ -12,6 +13,7 @@ pub mod ledger;
 mod limit;
 pub mod logs;
 pub mod message;
+pub mod metrics;
 pub mod placements;
 pub mod produce;
 pub mod ranges;

@@ -105,7 +105,14 @@ fn file(project: &str, subnet: u8) -> ComposeFile {
     let service = |address: Option<String>| Service {
         image: IMAGE.into(),
         command: shell("trap 'exit 0' TERM; sleep 600 & wait"),
-        networks: [("net".to_owned(), Attachment { ipv4_address: address })].into(),
+        networks: [(
+            "net".to_owned(),
+            Attachment {
+                ipv4_address: address,
+                ..Attachment::default()
+            },
+        )]
+        .into(),
         scale: 1,
         stop_grace_period: "5s".into(),
         mem_limit: "64m".into(),

@@ -61,7 +61,7 @@ fn ctrl_c_in_each_phase_undoes_the_fault(lab: &Lab) {
         let said = khd.ends(Some(130));
         assert!(said.contains("no fault is left in place"), "{words}: {said}");
         assert_eq!(lab.state_of("kafka2"), "running", "{words}");
-        assert_eq!(lab.containers(), 8, "{words}: a helper is left");
+        assert_eq!(lab.containers(), 10, "{words}: a helper is left");
         lab.run(&["restore"], 0).says("the lab is whole");
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::prometheus::Prometheus;
 use crate::support::{Lab, run, status, until, verdict};
 
 /// The one topic of these labs. It has one partition: one leader, one order.
@@ -148,6 +149,10 @@ fn a_follower_that_leads_without_having_everything_loses_the_rest(lab: &Lab) -> 
     until("a follower leads", || {
         let (leader, _) = partition(lab, followers[0])?;
         (leader == followers[0]).then_some(())
+    });
+    let prometheus = Prometheus::of(lab);
+    until("that is told as an alert", || {
+        prometheus.firing().contains("UncleanLeaderElection").then_some(())
     });
     lab.docker(&["start", &second, &leads]);
     lab.run(&["scale", "producer=0"], 0);

@@ -14,6 +14,8 @@ mod controls;
 mod kafka_faults;
 mod links;
 mod main_job;
+mod monitoring;
+mod prometheus;
 #[path = "../schema/mod.rs"]
 mod schema;
 mod sigkill;

@@ -59,7 +59,7 @@ fn a_khd_that_is_killed_at_any_moment_leaves_nothing_that_restore_does_not_undo(
 
         assert_eq!(rules(&lab, hit), [""; 0], "{what}: rules are left");
         assert_eq!(containers(&lab), untouched, "{what}: a container is not as it was");
-        assert_eq!(lab.containers(), 8, "{what}: a helper is left");
+        assert_eq!(lab.containers(), 10, "{what}: a helper is left");
         assert_eq!(in_place(&lab).stdout.trim(), "[]", "{what}: the journal is not empty");
     }
 

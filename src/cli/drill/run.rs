@@ -14,6 +14,7 @@ use super::host::{Host, State};
 use super::queue::{Group, grouped};
 use super::results::{Row, as_junit, as_table, exit};
 use crate::cli::lab::{Lab, command_line, parse_duration};
+use crate::cli::notice::Board;
 use crate::cli::run::Run;
 use crate::cli::terminal::Output;
 use crate::cli::{interrupt, settings};
@@ -192,7 +193,7 @@ async fn one(
     let folder = run.end(&why).await;
     let row = match exit {
         // Without ledgers and log, what the timeline tells is judged all the same.
-        Exit::Passed | Exit::NoVerdict => judged(args, name, seed, &folder)?,
+        Exit::Passed | Exit::NoVerdict => judged(args, name, seed, &host.lab, &folder).await?,
         _ => {
             tell!("{name}: {why}");
             Row::not_judged(name, seed, Some(folder.name()), Status::Unknown, exit, &why)
@@ -207,8 +208,11 @@ async fn one(
     Ok(row)
 }
 
-fn judged(args: &Args, name: &str, seed: u64, run: &RunFolder) -> anyhow::Result<Row> {
+async fn judged(args: &Args, name: &str, seed: u64, lab: &Lab, run: &RunFolder) -> anyhow::Result<Row> {
     let judgement = Judgement::load(run)?;
+    if let Some(board) = Board::of(lab) {
+        board.judged(lab, &judgement).await;
+    }
     run.write(run.verdicts(), judgement.render(Format::Json, false)?.as_bytes())?;
     let folder = match &args.output {
         Some(output) => output.join(run.name()),

@@ -172,7 +172,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let folder = run.end(&outcome).await;
     if matches!(ending, Ending::Judge | Ending::NoEvidence(_)) {
         // Without ledgers and log, what the timeline tells is judged all the same.
-        return conclude(&folder, &args.reports);
+        return conclude(&lab, &folder, &args.reports).await;
     }
     let left = !journal.entries()?.is_empty();
     let failure = failure(&words, &folder, ending, left);

@@ -9,6 +9,7 @@ use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, RemoveContainerOptions,
     StartContainerOptions, StopContainerOptions, UploadToContainerOptions, WaitContainerOptions,
 };
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
@@ -52,16 +53,25 @@ impl Docker {
         let created = self.client.create_container(Some(options), body).await;
         created.map_err(self.failed(&operation))?;
 
-        let Some(configs) = configs else { return Ok(()) };
+        match configs {
+            Some(configs) => self.upload(&name, configs, "configs").await,
+            None => Ok(()),
+        }
+    }
+
+    pub(super) async fn container_write(&self, container: &str, path: &str, content: &[u8]) -> anyhow::Result<()> {
+        self.upload(container, files::archive(&[(path, content)])?, path).await
+    }
+
+    /// Unpacks a tar at the root of a container; errors call it by `what` it holds.
+    async fn upload(&self, container: &str, archive: Bytes, what: &str) -> anyhow::Result<()> {
         let options = UploadToContainerOptions {
             path: "/".into(),
             ..UploadToContainerOptions::default()
         };
-        let uploaded = self
-            .client
-            .upload_to_container(&name, Some(options), body_full(configs))
-            .await;
-        uploaded.map_err(self.failed(format_args!("cannot copy configs into container {name}")))
+        let archive = body_full(archive);
+        let uploaded = self.client.upload_to_container(container, Some(options), archive).await;
+        uploaded.map_err(self.failed(format_args!("cannot copy {what} into container {container}")))
     }
 
     pub(super) async fn container_start(&self, container: &str) -> anyhow::Result<()> {

@@ -16,17 +16,25 @@ pub(super) fn configs(file: &ComposeFile, service: &Service) -> anyhow::Result<O
     if service.configs.is_empty() {
         return Ok(None);
     }
-    let mut archive = tar::Builder::new(Vec::new());
+    let mut files = Vec::new();
     for mount in &service.configs {
         let config = file.configs.get(&mount.source);
         let config = config.with_context(|| format!("the Compose file has no config `{}`", mount.source))?;
-        let mut header = tar::Header::new_gnu();
-        header.set_size(config.content.len() as u64);
-        header.set_mode(0o444);
-        let target = mount.target.trim_start_matches('/');
-        archive.append_data(&mut header, target, config.content.as_bytes())?;
+        files.push((mount.target.as_str(), config.content.as_bytes()));
     }
-    Ok(Some(archive.into_inner()?.into()))
+    archive(&files).map(Some)
+}
+
+/// A tar, for the root of a container, of files by path.
+pub(super) fn archive(files: &[(&str, &[u8])]) -> anyhow::Result<Bytes> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (path, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o444);
+        archive.append_data(&mut header, path.trim_start_matches('/'), *content)?;
+    }
+    Ok(archive.into_inner()?.into())
 }
 
 /// Unpacks the regular files of a tar whose root is one folder into another one, each whole or not at all, and gives

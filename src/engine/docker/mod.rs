@@ -148,6 +148,10 @@ impl Engine for Docker {
         self.container_usage(container).await
     }
 
+    async fn write_file(&self, container: &str, path: &str, content: &[u8]) -> anyhow::Result<()> {
+        self.container_write(container, path, content).await
+    }
+
     async fn copy_volume(&self, project: &str, key: &str, image: &str, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         self.volume_copy(project, key, image, folder).await
     }

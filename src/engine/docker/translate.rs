@@ -93,8 +93,12 @@ fn endpoint(service: &str, definition: &Service) -> EndpointSettings {
         .networks
         .values()
         .find_map(|attachment| attachment.ipv4_address.clone());
+    let aliases = definition
+        .networks
+        .values()
+        .flat_map(|attachment| attachment.aliases.clone());
     EndpointSettings {
-        aliases: Some(vec![service.to_owned()]),
+        aliases: Some([service.to_owned()].into_iter().chain(aliases).collect()),
         ipam_config: address.map(|address| EndpointIpamConfig {
             ipv4_address: Some(address),
             ..EndpointIpamConfig::default()

@@ -294,6 +294,13 @@ impl Engine for FakeEngine {
         })
     }
 
+    async fn write_file(&self, container: &str, path: &str, _: &[u8]) -> anyhow::Result<()> {
+        let state = self.change(&format!("write_file {container}:{path}"))?;
+        let held = state.containers.get(container);
+        held.with_context(|| format!("cannot copy {path} into container {container}: no such container"))?;
+        Ok(())
+    }
+
     async fn copy_volume(&self, project: &str, key: &str, image: &str, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let name = labels::object_name(project, key);
         let state = self.look(&format!("copy_volume {name}"))?;

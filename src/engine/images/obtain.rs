@@ -9,7 +9,7 @@ use super::base;
 use super::binary::Binary;
 use super::context::{context, proxies};
 use super::recipe::{self, Recipe};
-use crate::engine::progress::step;
+use crate::engine::progress::{note, step};
 use crate::engine::{Build, Engine, Image, Progress, labels};
 use crate::error::Expected;
 
@@ -69,8 +69,14 @@ struct Missing {
 
 /// Whether an image that is there is what its recipe would make now.
 pub(super) fn is_current(image: &Image, recipe: Option<&Recipe>, binary: Option<&Binary>) -> bool {
-    let digest = recipe.and_then(|recipe| recipe.digest(binary));
-    digest.is_none_or(|digest| image.labels.get(labels::RECIPE) == Some(&digest))
+    let Some(recipe) = recipe else { return true };
+    let built = image.labels.get(labels::RECIPE);
+    // One that was pulled is by no recipe.
+    if recipe.upstream.is_some() && built.is_none() {
+        return true;
+    }
+    let digest = recipe.digest(binary);
+    digest.is_none_or(|digest| built == Some(&digest))
 }
 
 /// Adds an image, and what it starts from, where they are missing.
@@ -120,8 +126,13 @@ async fn make(
             step(progress, reference, ("making", "made"), base::make(engine, progress)).await
         }
         Some(recipe) => {
-            let building = build(engine, recipe, binary, progress);
-            step(progress, reference, ("building", "built"), building).await?;
+            let making = async {
+                if !taken_from_upstream(engine, recipe, progress).await? {
+                    build(engine, recipe, binary, progress).await?;
+                }
+                Ok(())
+            };
+            step(progress, reference, ("making", "made"), making).await?;
             remove_outdated(engine, missing).await
         }
     }
@@ -163,6 +174,22 @@ async fn pull(engine: &dyn Engine, reference: &str, progress: &Progress) -> anyh
             .hint("let the engine reach the registry, or use khd's own recipes, which need none: `images: khd`")
             .into()
     })
+}
+
+/// Takes the image that others have made, where there is one and a registry has it.
+async fn taken_from_upstream(engine: &dyn Engine, recipe: &Recipe, progress: &Progress) -> anyhow::Result<bool> {
+    let Some(upstream) = recipe.upstream else {
+        return Ok(false);
+    };
+    note(progress, recipe.reference, format!("pulling {upstream}"));
+    match engine.pull(upstream, progress).await {
+        Ok(()) => engine.tag(upstream, recipe.reference).await.map(|()| true),
+        Err(error) if error.is::<Expected>() => Err(error),
+        Err(no_pull) => {
+            note(progress, recipe.reference, format!("{no_pull:#}; building it"));
+            Ok(false)
+        }
+    }
 }
 
 async fn build(

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::base::BASE_IMAGE;
 use super::binary::Binary;
-use crate::compose::render::{KAFKA_IMAGE, KHD_IMAGE, NETHELPER_IMAGE, ZOOKEEPER_IMAGE};
+use crate::compose::render::{KAFKA_IMAGE, KHD_IMAGE, NETHELPER_IMAGE, PROMETHEUS_IMAGE, ZOOKEEPER_IMAGE};
 
 /// What the containers are made of.
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/compose");
@@ -23,38 +23,52 @@ pub(super) struct Recipe {
     pub(super) from: Option<(&'static str, &'static str)>,
     /// Whether the running binary is part of it.
     pub(super) binary: bool,
+    /// An image of others that is as good, and is taken where a registry has it.
+    pub(super) upstream: Option<&'static str>,
 }
 
-const RECIPES: [Recipe; 5] = [
+const RECIPES: [Recipe; 6] = [
     Recipe {
         reference: BASE_IMAGE,
         folder: None,
         from: None,
         binary: false,
+        upstream: None,
     },
     Recipe {
         reference: KAFKA_IMAGE,
         folder: Some("kafka"),
         from: Some(("BASE", BASE_IMAGE)),
         binary: false,
+        upstream: None,
     },
     Recipe {
         reference: ZOOKEEPER_IMAGE,
         folder: Some("zookeeper"),
         from: Some(("KAFKA_IMAGE", KAFKA_IMAGE)),
         binary: false,
+        upstream: None,
     },
     Recipe {
         reference: NETHELPER_IMAGE,
         folder: Some("nethelper"),
         from: Some(("BASE", BASE_IMAGE)),
         binary: false,
+        upstream: None,
+    },
+    Recipe {
+        reference: PROMETHEUS_IMAGE,
+        folder: Some("prometheus"),
+        from: Some(("BASE", BASE_IMAGE)),
+        binary: false,
+        upstream: Some("prom/prometheus:v2.55.1"),
     },
     Recipe {
         reference: KHD_IMAGE,
         folder: Some("khd"),
         from: None,
         binary: true,
+        upstream: None,
     },
 ];
 

@@ -141,8 +141,8 @@ fn assignment(mut bytes: Bytes) -> Option<BTreeMap<String, BTreeSet<i32>>> {
     Some(assigned)
 }
 
-/// The end offsets that a leader could tell.
-pub(super) fn end_offsets(answer: ListOffsetsResponse) -> PartitionOffsets {
+/// The offsets that a leader could tell.
+pub(super) fn offsets(answer: ListOffsetsResponse) -> PartitionOffsets {
     let topics = answer.topics.into_iter();
     topics
         .flat_map(|topic| {

@@ -5,9 +5,9 @@ use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiKey, ApiVersionsRequest,
     ApiVersionsResponse, DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest,
     DescribeGroupsResponse, ElectLeadersRequest, ElectLeadersResponse, GroupId, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse, ListOffsetsRequest, ListOffsetsResponse,
-    MetadataRequest, MetadataResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName, list_offsets_request,
-    metadata_request::MetadataRequestTopic,
+    IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest,
+    OffsetFetchResponse, TopicName, list_offsets_request, metadata_request::MetadataRequestTopic,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
@@ -42,6 +42,8 @@ calls! {
     MetadataRequest Metadata 11 -> MetadataResponse;
     // From version 6 on, a group that does not exist is an error rather than in state `Dead`.
     DescribeGroupsRequest DescribeGroups 5 -> DescribeGroupsResponse;
+    // Without the types of groups, which came with KIP-848: by this version those are listed too.
+    ListGroupsRequest ListGroups 4 -> ListGroupsResponse;
     ListOffsetsRequest ListOffsets 6 -> ListOffsetsResponse;
     // The last version for a single group, and older than KIP-848.
     OffsetFetchRequest OffsetFetch 7 -> OffsetFetchResponse;
@@ -55,6 +57,8 @@ calls! {
 
 /// In ListOffsets, the offset after the last message that consumers may read.
 const LATEST: i64 = -1;
+/// In ListOffsets, the offset of the first message.
+const EARLIEST: i64 = -2;
 /// In ListOffsets, the replica id of a consumer.
 const CONSUMER: i32 = -1;
 
@@ -98,6 +102,17 @@ impl BrokerConnection {
         Ok(self.call(&request).await?.into())
     }
 
+    /// Asks for the groups that this broker coordinates, by name.
+    ///
+    /// # Errors
+    /// When the broker does not answer; the connection is of no use then.
+    pub async fn groups(&mut self) -> anyhow::Result<Vec<String>> {
+        let answer = self.call(&ListGroupsRequest::default()).await?;
+        // One that is only just becoming a coordinator lists none yet.
+        let groups = answer.groups.into_iter();
+        Ok(groups.map(|group| group.group_id.to_string()).collect())
+    }
+
     /// Asks for a group; nothing, when this broker is not its coordinator or not yet able to speak for it.
     ///
     /// A coordinator describes a group that does not exist too, as `Dead`.
@@ -122,11 +137,24 @@ impl BrokerConnection {
     /// # Errors
     /// When the broker does not answer; the connection is of no use then.
     pub async fn end_offsets(&mut self, of: &[(String, Vec<i32>)]) -> anyhow::Result<PartitionOffsets> {
+        self.offsets(of, LATEST).await
+    }
+
+    /// Asks where partitions begin that this broker leads: the offsets of their first messages. A partition that it does
+    /// not lead is left out.
+    ///
+    /// # Errors
+    /// When the broker does not answer; the connection is of no use then.
+    pub async fn begin_offsets(&mut self, of: &[(String, Vec<i32>)]) -> anyhow::Result<PartitionOffsets> {
+        self.offsets(of, EARLIEST).await
+    }
+
+    async fn offsets(&mut self, of: &[(String, Vec<i32>)], timestamp: i64) -> anyhow::Result<PartitionOffsets> {
         let topics = of.iter().map(|(topic, partitions)| {
             let partitions = partitions.iter().map(|partition| {
                 list_offsets_request::ListOffsetsPartition::default()
                     .with_partition_index(*partition)
-                    .with_timestamp(LATEST)
+                    .with_timestamp(timestamp)
             });
             list_offsets_request::ListOffsetsTopic::default()
                 .with_name(topic_name(topic))
@@ -135,7 +163,7 @@ impl BrokerConnection {
         let request = ListOffsetsRequest::default()
             .with_replica_id(CONSUMER.into())
             .with_topics(topics.collect());
-        Ok(answers::end_offsets(self.call(&request).await?))
+        Ok(answers::offsets(self.call(&request).await?))
     }
 
     /// Asks for all offsets that a group has committed; nothing, when this broker is not its coordinator.

@@ -23,7 +23,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 use proptest::prelude::{any, proptest};
 
-use super::answers::{GroupDescription, Metadata, PartitionMetadata, TopicMetadata, committed_offsets, end_offsets};
+use super::answers::{GroupDescription, Metadata, PartitionMetadata, TopicMetadata, committed_offsets, offsets};
 use super::calls::Call;
 use super::changes::{changed, described, not_elected, not_reassigned, removed};
 use super::{decode, encode};
@@ -158,7 +158,7 @@ fn offsets_that_a_broker_could_not_tell_are_left_out() {
             .with_partitions(vec![end(0, 0, 5), end(1, 6, -1)]),
     ]);
     let decoded = decode::<ListOffsetsRequest>(frame::<ListOffsetsRequest>(&answer), ID).unwrap();
-    assert_eq!(end_offsets(decoded), [(("test-1".to_owned(), 0), 5)]);
+    assert_eq!(offsets(decoded), [(("test-1".to_owned(), 0), 5)]);
 
     let committed = |partition, offset| {
         OffsetFetchResponsePartition::default()

@@ -8,6 +8,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -20,6 +21,7 @@ use crate::workload::events;
 use crate::workload::ledger::{Committed, Line, Rebalanced, Writer};
 use crate::workload::limit::Limit;
 use crate::workload::message::now_ms;
+use crate::workload::metrics::METRICS;
 use crate::workload::stalls::Deliveries;
 
 /// The context of a consumer client. librdkafka calls it from within `poll`, on the polling thread.
@@ -89,7 +91,11 @@ impl Context {
     /// Writes to the ledger what was delivered; an empty line when nothing was and `heartbeat` is asked for.
     /// Returns whether a line was written.
     pub fn write_delivered(&self, heartbeat: bool) -> bool {
-        let partitions = self.state().tally.drain();
+        let (partitions, delivered) = {
+            let mut state = self.state();
+            (state.tally.drain(), state.tally.delivered())
+        };
+        METRICS.delivered(delivered);
         let write = heartbeat || !partitions.is_empty();
         if write {
             self.ledger.append_or_log(&Line::Delivered {
@@ -103,6 +109,7 @@ impl Context {
     /// Writes to the ledger how long messages took since the last time.
     pub fn write_latency(&self) {
         let partitions = self.state().tally.drain_latency();
+        partitions.iter().for_each(|took| METRICS.took(&took.micros));
         if !partitions.is_empty() {
             self.ledger.append_or_log(&Line::Latency {
                 at: now_ms(),
@@ -199,6 +206,10 @@ fn list(offsets: &[(TopicPartition, i64)]) -> TopicPartitionList {
 }
 
 impl ClientContext for Context {
+    fn stats(&self, statistics: Statistics) {
+        METRICS.counted(&statistics);
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log_line(level, facility, message);
     }

@@ -88,6 +88,7 @@ impl Options {
             // Only what was processed is committed, and that by khd.
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
+            .set("statistics.interval.ms", "1000")
             // Topics that come later are found soon.
             .set("topic.metadata.refresh.interval.ms", "10000");
         if let Some(instance) = instance {

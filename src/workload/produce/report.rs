@@ -18,6 +18,7 @@ use crate::workload::events;
 use crate::workload::ledger::{Line, Writer};
 use crate::workload::limit::Limit;
 use crate::workload::message::{Message, now_ms};
+use crate::workload::metrics::METRICS;
 use crate::workload::produce::book::{Book, Counts, Fate};
 use crate::workload::stalls::Sends;
 
@@ -129,10 +130,17 @@ impl Shared {
         // In this order: a send that `progress` does not show yet begins after `now`.
         let now = now_ms();
         let sent = self.progress();
-        let (horizon, partitions) = {
+        let (horizon, partitions, counts) = {
             let mut reports = self.reports();
-            (reports.book.horizon(now, &sent), reports.book.drain())
+            (
+                reports.book.horizon(now, &sent),
+                reports.book.drain(),
+                reports.book.counts(),
+            )
         };
+        METRICS.sent("acknowledged", counts.acked);
+        METRICS.sent("failed", counts.failed);
+        METRICS.sent("unknown", counts.unknown);
         let write = heartbeat || !partitions.is_empty();
         if write {
             self.ledger.append_or_log(&Line::Settled {
@@ -147,6 +155,7 @@ impl Shared {
     /// Writes to the ledger how long the acknowledged sends took since the last time.
     pub fn write_latency(&self) {
         let partitions = self.reports().book.drain_latency();
+        partitions.iter().for_each(|took| METRICS.took(&took.micros));
         if !partitions.is_empty() {
             self.ledger.append_or_log(&Line::Latency {
                 at: now_ms(),
@@ -242,8 +251,9 @@ impl ProducerContext for Context {
 }
 
 impl ClientContext for Context {
-    /// Once in a while: what librdkafka counts. Of interest is which producer epoch an idempotent client has.
+    /// Once in a while: what librdkafka counts, and which producer epoch an idempotent client has.
     fn stats(&self, statistics: Statistics) {
+        METRICS.counted(&statistics);
         let Some(eos) = statistics.eos else { return };
         let (epoch, now) = ((eos.producer_id, eos.producer_epoch), now_ms());
         let before = self.0.reports().epoch.replace((epoch, now));

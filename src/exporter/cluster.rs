@@ -1,0 +1,210 @@
+//! What brokers and ZooKeeper servers told last, and whom to believe where they differ.
+
+use std::collections::BTreeMap;
+
+use super::{Broker, ZooKeeper};
+use crate::kafka::wire::answers::{Metadata, PartitionMetadata, PartitionOffsets};
+use crate::timeline::event::TopicPartition;
+
+/// What was told last.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    /// Brokers, by id.
+    pub brokers: BTreeMap<i32, Told>,
+    /// Modes of ZooKeeper servers, by name; nothing of one that does not serve.
+    pub zookeepers: BTreeMap<String, Option<String>>,
+    /// Offsets of the first message and after the last one, as the leader told them last.
+    pub offsets: BTreeMap<TopicPartition, (Option<i64>, i64)>,
+}
+
+/// A broker, and what it told last.
+#[derive(Debug)]
+pub struct Told {
+    /// The broker.
+    pub broker: Broker,
+    /// Whether it answers.
+    pub answers: bool,
+    /// What it told last of the cluster.
+    pub metadata: Option<Metadata>,
+    /// The groups that it coordinated when it last answered, by name.
+    pub groups: BTreeMap<String, Group>,
+}
+
+/// A group, as its coordinator tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// How many members it has.
+    pub members: usize,
+    /// What it has committed.
+    pub committed: PartitionOffsets,
+}
+
+/// What a leader told of offsets.
+#[derive(Debug, Default)]
+pub struct Offsets {
+    /// Offsets after the last messages.
+    pub ends: PartitionOffsets,
+    /// Offsets of the first messages.
+    pub begins: PartitionOffsets,
+}
+
+impl Cluster {
+    /// Before anybody answered.
+    pub fn new(brokers: &[Broker], zookeepers: &[ZooKeeper]) -> Self {
+        let told = |broker: &Broker| Told {
+            broker: broker.clone(),
+            answers: false,
+            metadata: None,
+            groups: BTreeMap::new(),
+        };
+        Self {
+            brokers: brokers.iter().map(|broker| (broker.id, told(broker))).collect(),
+            zookeepers: zookeepers.iter().map(|z| (z.server().to_owned(), None)).collect(),
+            offsets: BTreeMap::new(),
+        }
+    }
+
+    /// Takes in that a broker answers, and says whether that is news.
+    pub fn answers(&mut self, id: i32, metadata: Metadata) -> bool {
+        let Some(told) = self.brokers.get_mut(&id) else {
+            return false;
+        };
+        told.metadata = Some(metadata);
+        !std::mem::replace(&mut told.answers, true)
+    }
+
+    /// Takes in that a broker does not answer, and says whether that is news.
+    pub fn silent(&mut self, id: i32) -> bool {
+        let Some(told) = self.brokers.get_mut(&id) else {
+            return false;
+        };
+        std::mem::replace(&mut told.answers, false)
+    }
+
+    /// Takes in the groups that a broker coordinates.
+    pub fn groups(&mut self, id: i32, groups: BTreeMap<String, Group>) {
+        if let Some(told) = self.brokers.get_mut(&id) {
+            told.groups = groups;
+        }
+    }
+
+    /// Takes in offsets from a leader. Those of a partition whose leader is away stay as they were.
+    pub fn offsets(&mut self, told: Offsets) {
+        let begins: BTreeMap<TopicPartition, i64> = told.begins.into_iter().collect();
+        for (partition, end) in told.ends {
+            let begin = begins.get(&partition).copied();
+            self.offsets.insert(partition, (begin, end));
+        }
+    }
+
+    /// Brokers whose word counts: those that answer, and where none does, all of them with what they told last.
+    fn witnesses(&self) -> impl Iterator<Item = (&i32, &Told)> {
+        let none = self.brokers.values().all(|told| !told.answers);
+        self.brokers.iter().filter(move |(_, told)| told.answers || none)
+    }
+
+    /// What is believed of each partition: of the witnesses, the one with the newest leader epoch, and of several with
+    /// the same the leader itself, which is the first to know its ISR.
+    pub fn partitions(&self) -> BTreeMap<(&str, i32), &PartitionMetadata> {
+        let mut best: BTreeMap<(&str, i32), (i32, &PartitionMetadata)> = BTreeMap::new();
+        for (id, told) in self.witnesses() {
+            for topic in told.metadata.iter().flat_map(|metadata| &metadata.topics) {
+                for partition in &topic.partitions {
+                    let weight = |who: i32, fact: &PartitionMetadata| (fact.leader_epoch, who == fact.leader);
+                    let key = (topic.name.as_str(), partition.partition);
+                    let known = best.get(&key).map(|(who, fact)| weight(*who, fact));
+                    if known.is_none_or(|known| known < weight(*id, partition)) {
+                        best.insert(key, (*id, partition));
+                    }
+                }
+            }
+        }
+        best.into_iter().map(|(key, (_, fact))| (key, fact)).collect()
+    }
+
+    /// Every group, as its coordinator tells it; one whose coordinator is gone, as that told it last, until there is another.
+    pub fn all_groups(&self) -> BTreeMap<&str, &Group> {
+        let (well, silent): (Vec<&Told>, Vec<&Told>) = self.brokers.values().partition(|told| told.answers);
+        let told = silent.into_iter().chain(well).flat_map(|told| &told.groups);
+        told.map(|(name, group)| (name.as_str(), group)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::wire::answers::TopicMetadata;
+
+    fn metadata(leader: i32, leader_epoch: i32, isr: &[i32]) -> Metadata {
+        Metadata {
+            controller: 1,
+            brokers: [1, 2, 3].into(),
+            topics: vec![TopicMetadata {
+                name: "t".into(),
+                partitions: vec![PartitionMetadata {
+                    partition: 0,
+                    leader,
+                    leader_epoch,
+                    replicas: vec![1, 2, 3],
+                    isr: isr.to_vec(),
+                }],
+            }],
+        }
+    }
+
+    fn cluster() -> Cluster {
+        let brokers: Vec<Broker> = (1..=3)
+            .map(|id| format!("{id}@kafka{id}:9092").parse().unwrap())
+            .collect();
+        Cluster::new(&brokers, &[])
+    }
+
+    #[test]
+    fn the_newest_epoch_is_believed_and_then_the_leader() {
+        let mut cluster = cluster();
+        assert!(cluster.answers(1, metadata(1, 4, &[1])));
+        assert!(!cluster.answers(1, metadata(1, 4, &[1])));
+        assert_eq!(cluster.partitions()[&("t", 0)].isr, [1]);
+        cluster.answers(3, metadata(2, 5, &[2]));
+        assert_eq!(cluster.partitions()[&("t", 0)].isr, [2]);
+        cluster.answers(2, metadata(2, 5, &[2, 3]));
+        assert_eq!(cluster.partitions()[&("t", 0)].isr, [2, 3]);
+    }
+
+    #[test]
+    fn a_silent_broker_is_a_witness_only_where_nobody_else_is() {
+        let mut cluster = cluster();
+        cluster.answers(1, metadata(1, 4, &[1]));
+        let group = Group {
+            members: 1,
+            committed: Vec::new(),
+        };
+        cluster.groups(1, [("test".to_owned(), group)].into());
+        assert_eq!(cluster.all_groups().len(), 1);
+        assert!(cluster.silent(1));
+        assert!(!cluster.silent(1));
+        assert_eq!(cluster.partitions()[&("t", 0)].leader, 1);
+        assert_eq!(cluster.all_groups()["test"].members, 1);
+        cluster.answers(2, metadata(2, 3, &[2]));
+        assert_eq!(cluster.partitions()[&("t", 0)].leader, 2);
+        let moved = Group {
+            members: 2,
+            committed: Vec::new(),
+        };
+        cluster.groups(2, [("test".to_owned(), moved)].into());
+        assert_eq!(cluster.all_groups()["test"].members, 2);
+    }
+
+    #[test]
+    fn brokers_are_written_as_voters_are() {
+        let broker: Broker = "2@kafka2:29092".parse().unwrap();
+        assert_eq!(
+            (broker.id, broker.server.as_str(), broker.address.as_str()),
+            (2, "kafka2", "kafka2:29092")
+        );
+        for wrong in ["kafka2:29092", "x@kafka2:29092", "2@kafka2", "2@:1", "2@kafka2:port"] {
+            assert!(wrong.parse::<Broker>().is_err(), "{wrong}");
+        }
+        assert!("zookeeper1".parse::<ZooKeeper>().is_err());
+    }
+}

@@ -1,0 +1,97 @@
+//! The exporter: the state of Kafka and of the lab as metrics, under kafka_exporter's names and khd's own.
+//!
+//! Every broker and every ZooKeeper server is asked by a task of its own (`broker`, `zookeeper`), which keeps what it was told
+//! in a [`Cluster`]. A scrape (`families`) only reads that, so it waits for nobody: neither for a broker that hangs, nor for
+//! one that was never there. What khd does to the lab comes as a [`Notice`].
+
+mod broker;
+mod cluster;
+mod families;
+pub mod notice;
+mod zookeeper;
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+
+use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
+
+pub use cluster::Cluster;
+pub use notice::Notice;
+
+/// A broker to be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Its `broker.id`.
+    pub id: i32,
+    /// Its name: the host of its address.
+    pub server: String,
+    /// Where it is asked, as `host:port`.
+    pub address: String,
+}
+
+/// Written as KRaft writes a voter: `1@kafka1:19092`.
+impl FromStr for Broker {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no broker: write it as ID@HOST:PORT, such as 1@kafka1:19092");
+        let (id, address) = text.split_once('@').ok_or_else(wrong)?;
+        let (server, port) = address.rsplit_once(':').ok_or_else(wrong)?;
+        if server.is_empty() || port.parse::<u16>().is_err() {
+            return Err(wrong());
+        }
+        Ok(Self {
+            id: id.parse().map_err(|_| wrong())?,
+            server: server.to_owned(),
+            address: address.to_owned(),
+        })
+    }
+}
+
+/// A ZooKeeper server to be asked, as `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ZooKeeper(String);
+
+impl FromStr for ZooKeeper {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Self(text.to_owned())),
+            _ => Err(format!("`{text}` is no ZooKeeper server: write it as HOST:PORT")),
+        }
+    }
+}
+
+impl ZooKeeper {
+    /// Its name: the host of its address.
+    fn server(&self) -> &str {
+        self.0.rsplit_once(':').map_or(&self.0, |(host, _)| host)
+    }
+}
+
+/// Tasks that ask. Dropping it ends them.
+#[derive(Debug)]
+#[must_use = "dropping the exporter ends it"]
+pub struct Exporter {
+    _tasks: JoinSet<()>,
+}
+
+/// Begins to ask brokers and ZooKeeper servers, and gives what is to be served; none of them has to be there yet.
+///
+/// What khd tells of the lab is read from the file `notice` at each scrape.
+pub fn start(brokers: Vec<Broker>, zookeepers: Vec<ZooKeeper>, notice: Option<PathBuf>) -> (Exporter, Registry) {
+    let cluster = Arc::new(Mutex::new(Cluster::new(&brokers, &zookeepers)));
+    let mut tasks = JoinSet::new();
+    for broker in brokers {
+        tasks.spawn(broker::ask(broker, cluster.clone()));
+    }
+    for server in zookeepers {
+        tasks.spawn(zookeeper::ask(server, cluster.clone()));
+    }
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(families::Families { cluster, notice }));
+    (Exporter { _tasks: tasks }, registry)
+}

@@ -1,0 +1,70 @@
+//! Asking a Prometheus, over its HTTP interface.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use axum::body::Body;
+use axum::http::Uri;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// How long it may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest answer that is taken, in bytes.
+const LONGEST: usize = 64 << 20;
+
+/// Something that Prometheus scrapes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// Its job.
+    pub scrape_pool: String,
+    /// Where it is scraped.
+    pub scrape_url: String,
+    /// `up`, `down`, or `unknown` before the first scrape.
+    pub health: String,
+    /// What went wrong last; empty where nothing did.
+    pub last_error: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Targets {
+    active_targets: Vec<Target>,
+}
+
+/// Asks what it scrapes.
+///
+/// # Errors
+/// When it does not answer in time, or not as Prometheus does.
+pub async fn targets(address: SocketAddr) -> anyhow::Result<Vec<Target>> {
+    let targets: Targets = ask(address, "targets?state=active").await?;
+    Ok(targets.active_targets)
+}
+
+/// Asks `path` of its interface, as `query?query=up`.
+///
+/// # Errors
+/// When it does not answer in time, or not as Prometheus does.
+async fn ask<T: DeserializeOwned>(address: SocketAddr, path: &str) -> anyhow::Result<T> {
+    #[derive(Deserialize)]
+    struct Answer<T> {
+        data: T,
+    }
+    let what = || format!("Prometheus at {address}");
+    let uri: Uri = format!("http://{address}/api/v1/{path}").parse()?;
+    let client: Client<_, Body> = Client::builder(TokioExecutor::new()).build_http();
+    let asked = async {
+        let answer = client.get(uri).await?;
+        ensure!(answer.status().is_success(), "it answers {}", answer.status());
+        let body = axum::body::to_bytes(Body::new(answer.into_body()), LONGEST).await?;
+        let answer: Answer<T> = serde_json::from_slice(&body)?;
+        Ok(answer.data)
+    };
+    let answered = tokio::time::timeout(TIMEOUT, asked).await;
+    let answered = answered.with_context(|| format!("{} did not answer within {} s", what(), TIMEOUT.as_secs()))?;
+    answered.with_context(|| format!("cannot ask {}", what()))
+}

@@ -1,0 +1,207 @@
+//! What a lab tells Prometheus, while a drill breaks it in every way that there is an alert for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::prometheus::{Prometheus, get};
+use crate::support::{Lab, until};
+
+/// Every alert, each fired by a step of this drill. The consumer is paused all the while.
+const DRILL: &str = "
+name: every-alert
+purpose: Whatever there is an alert for happens.
+steps:
+  - fail: consumer-1
+    how: pause
+  # It goes on as the controller, since nobody can tell it that its session has ended and another one was elected.
+  - fail: controller
+    how: block
+    traffic: [zookeeper]
+  - wait: 30s
+  - restore: block
+  - wait-until: whole
+    within: 60s
+  - fail: [zookeeper1, zookeeper2]
+    how: stop
+  - wait: 10s
+  - restore: stop
+  - wait-until: whole
+    within: 60s
+  - fail: controller
+    how: kill
+  - fail: random
+    how: pause
+  - wait: 28s
+expect:
+  lost-write: '= 0'
+";
+
+/// Alerts that the drill fires. UncleanLeaderElection is fired where one is made, in the negative controls.
+const FIRED: [&str; 9] = [
+    "BrokerDown",
+    "ConsumerLagGrows",
+    "ManyControllers",
+    "NoController",
+    "OfflinePartitions",
+    "UnderMinIsr",
+    "UnderReplicatedPartitions",
+    "ZooKeeperQuorumLost",
+    "ZooKeeperServerDown",
+];
+
+#[test]
+fn every_alert_fires_and_resolves_no_scrape_waits_for_a_broker_and_every_panel_has_data() {
+    let lab = Lab::new("khdtest-monitoring", 15);
+    lab.run(&["up"], 0).says("Prometheus scrapes all of it");
+    let prometheus = Prometheus::of(&lab);
+    all_is_scraped(&prometheus);
+    the_configuration_is_right_and_kafkas_tools_run_beside_the_exporter(&lab);
+
+    std::fs::write(lab.folder().join("every-alert.yaml"), DRILL).unwrap();
+    let over = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        let watching = scope.spawn(|| watch(&lab, &prometheus, &over));
+        let ran = lab.khd(&["drill", "run", "every-alert.yaml"]).output().unwrap();
+        over.store(true, Ordering::SeqCst);
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(ran.status.success(), "{said}");
+        watching.join().unwrap()
+    });
+
+    let missing: Vec<&str> = FIRED.into_iter().filter(|name| !seen.fired.contains(*name)).collect();
+    assert_eq!(missing, [""; 0], "fired: {:?}", seen.fired);
+    let mut scrapes = seen.scrapes;
+    scrapes.sort();
+    let median = scrapes[scrapes.len() / 2];
+    assert!(median < Duration::from_secs(1), "a scrape of the exporter: {median:?}");
+    let missed = seen.missed.expect("a broker is missed while it is dead");
+    assert!(
+        missed < Duration::from_secs(5),
+        "a dead broker was missed after {missed:?}"
+    );
+    let empty: Vec<&String> = seen
+        .panels
+        .iter()
+        .filter(|(_, data)| !**data)
+        .map(|(panel, _)| panel)
+        .collect();
+    assert_eq!(empty, [""; 0], "panels without data");
+
+    until("no alert fires any more", || {
+        prometheus.firing().is_empty().then_some(())
+    });
+    the_exporter_itself_is_missed(&lab, &prometheus);
+    let verdicts = prometheus.query("count(khd_verdict)");
+    assert_eq!(verdicts.len(), 1, "the verdicts of the run are told");
+    assert_eq!(prometheus.query("khd_fault_in_place"), [] as [Value; 0]);
+}
+
+fn the_exporter_itself_is_missed(lab: &Lab, prometheus: &Prometheus) {
+    let exporter = format!("{}-exporter-1", lab.project());
+    lab.docker(&["pause", &exporter]);
+    until("it is missed", || {
+        prometheus.firing().contains("ExporterDown").then_some(())
+    });
+    lab.docker(&["unpause", &exporter]);
+    until("it is back", || prometheus.firing().is_empty().then_some(()));
+}
+
+fn all_is_scraped(prometheus: &Prometheus) {
+    let down = prometheus.query("up == 0");
+    assert_eq!(down, [] as [Value; 0]);
+    assert_eq!(prometheus.query("up").len(), 10);
+    assert_eq!(
+        prometheus.number("sum(kafka_controller_kafkacontroller_activecontrollercount)"),
+        1.0
+    );
+    assert_eq!(prometheus.number("sum(kafka_server_replicamanager_leadercount)"), 80.0);
+    assert_eq!(prometheus.number("sum(kafka_consumergroup_members)"), 1.0);
+    assert_eq!(prometheus.firing(), BTreeSet::new());
+}
+
+fn the_configuration_is_right_and_kafkas_tools_run_beside_the_exporter(lab: &Lab) {
+    let container = |service: &str| format!("{}-{service}-1", lab.project());
+    let check = [
+        "exec",
+        &container("prometheus"),
+        "/bin/promtool",
+        "check",
+        "config",
+        "/etc/prometheus/prometheus.yml",
+    ];
+    let said = lab.docker(&check);
+    assert!(said.contains("is valid prometheus config file syntax"), "{said}");
+    let kafka1 = container("kafka1");
+    let topics = [
+        "exec",
+        &kafka1,
+        "kafka-topics",
+        "--bootstrap-server",
+        "kafka1:19092",
+        "--list",
+    ];
+    assert!(lab.docker(&topics).contains("test-1"));
+}
+
+/// What was seen while the drill went on.
+#[derive(Default)]
+struct Seen {
+    fired: BTreeSet<String>,
+    scrapes: Vec<Duration>,
+    /// How long after the kill a broker was missed.
+    missed: Option<Duration>,
+    /// Whether a query of a panel ever gave data.
+    panels: BTreeMap<String, bool>,
+}
+
+fn watch(lab: &Lab, prometheus: &Prometheus, over: &AtomicBool) -> Seen {
+    let exporter = lab.published(9308);
+    let panels = panels();
+    let mut seen = Seen::default();
+    let mut killed: Option<Instant> = None;
+    while !over.load(Ordering::SeqCst) {
+        let begun = Instant::now();
+        let told = get(&exporter, "/metrics");
+        seen.scrapes.push(begun.elapsed());
+        if killed.is_none() && told.contains(r#"khd_fault_in_place{fault="kill""#) {
+            killed = Some(Instant::now());
+        }
+        if let Some(killed) = killed
+            && !told.contains("kafka_brokers 3")
+        {
+            seen.missed.get_or_insert(killed.elapsed());
+        }
+        seen.fired.extend(prometheus.firing());
+        for (name, query) in &panels {
+            let data = seen.panels.entry(name.clone()).or_default();
+            // One that has had data is not asked again.
+            *data = *data || !prometheus.query(query).is_empty();
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    seen
+}
+
+/// Every query of every panel of the dashboards, by dashboard and panel, with what Grafana would put in its variables.
+fn panels() -> Vec<(String, String)> {
+    let mut queries = Vec::new();
+    for entry in std::fs::read_dir("grafana/dashboards").unwrap() {
+        let path = entry.unwrap().path();
+        let dashboard: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                let query = target["expr"].as_str().unwrap();
+                let query = query.replace("$__rate_interval", "30s").replace("$server", ".*");
+                assert!(!query.contains('$'), "{file}: a variable that nobody fills: {query}");
+                let name = format!("{file}: {}: {query}", panel["title"].as_str().unwrap());
+                queries.push((name, query));
+            }
+        }
+    }
+    assert!(queries.len() > 100, "{}", queries.len());
+    queries
+}
