@@ -37,20 +37,28 @@ impl Collector for Families {
 /// Labels of a sample, by name.
 type Labels = Vec<(&'static str, String)>;
 
-/// Samples by family, in the order of their names.
+/// Samples by the names of their families.
 #[derive(Debug, Default)]
-struct Sheet(BTreeMap<&'static str, (&'static str, Vec<(Labels, i64)>)>);
+struct Sheet(BTreeMap<&'static str, Family>);
+
+/// A family of samples, all of them gauges.
+#[derive(Debug)]
+struct Family {
+    help: &'static str,
+    samples: Vec<(Labels, i64)>,
+}
 
 impl Sheet {
     fn add(&mut self, name: &'static str, help: &'static str, labels: Labels, value: impl TryInto<i64>) {
-        let family = self.0.entry(name).or_insert_with(|| (help, Vec::new()));
-        family.1.push((labels, value.try_into().unwrap_or(i64::MAX)));
+        let samples = Vec::new();
+        let family = self.0.entry(name).or_insert(Family { help, samples });
+        family.samples.push((labels, value.try_into().unwrap_or(i64::MAX)));
     }
 
     fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        for (name, (help, samples)) in &self.0 {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (labels, value) in samples {
+        for (name, family) in &self.0 {
+            let mut metric = encoder.encode_descriptor(name, family.help, None, MetricType::Gauge)?;
+            for (labels, value) in &family.samples {
                 ConstGauge::new(*value).encode(metric.encode_family(labels)?)?;
             }
         }

@@ -21,7 +21,7 @@ use khd::compose::model::{
 };
 use khd::engine::converge::{converge, down};
 use khd::engine::docker::Docker;
-use khd::engine::{Build, Container, Engine, LogOptions, Project};
+use khd::engine::{Build, Container, Engine, LogLine, LogOptions, Project};
 use tokio::sync::mpsc::unbounded_channel;
 
 const IMAGE: &str = "khd/debian:bookworm";
@@ -220,6 +220,38 @@ async fn a_config_is_readable_by_a_user_who_is_not_root_and_its_content_is_liter
     lab.file.services["server"].cap_drop.clear();
     let said = lab.output("server", script).await;
     assert_eq!(said, "drwxr-xr-x\ndrwxr-xr-x\nkey=va$lue");
+    lab.down(false).await;
+}
+
+#[tokio::test]
+async fn a_file_is_written_into_a_running_container_over_and_over_and_anyone_may_read_it() {
+    let Some(mut lab) = Lab::new("write", 224).await else {
+        return;
+    };
+    lab.file.services["server"].command =
+        shell("until [ -f /run/last ]; do sleep 0.1; done; ls -l /run/told; cat /run/told");
+    lab.up().await;
+    let server = lab.container("server", 1).await.name;
+    for content in ["first\n", "second\n"] {
+        lab.docker
+            .write_file(&server, "/run/told", content.as_bytes())
+            .await
+            .unwrap();
+    }
+    lab.docker.write_file(&server, "/run/last", b"").await.unwrap();
+    let options = LogOptions {
+        follow: true,
+        ..LogOptions::default()
+    };
+    let lines: Vec<LogLine> = lab.docker.logs(&server, options).try_collect().await.unwrap();
+    assert!(lines[0].text.starts_with("-r--r--r--"), "{lines:?}");
+    assert_eq!(lines[1].text, "second");
+    let refused = lab
+        .docker
+        .write_file("khdtest-nobody-1", "/run/told", b"")
+        .await
+        .unwrap_err();
+    assert!(format!("{refused:#}").contains("/run/told"), "{refused:#}");
     lab.down(false).await;
 }
 

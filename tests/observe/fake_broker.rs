@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 
 use bytes::{BufMut as _, BytesMut};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsResponse, DescribeGroupsResponse, ElectLeadersResponse, ListOffsetsResponse, MetadataResponse,
-    OffsetFetchResponse, RequestHeader, ResponseHeader, TopicName,
+    ApiKey, ApiVersionsResponse, DescribeGroupsResponse, ElectLeadersResponse, ListGroupsResponse, ListOffsetsResponse,
+    MetadataResponse, OffsetFetchResponse, RequestHeader, ResponseHeader, TopicName,
     api_versions_response::ApiVersion,
     describe_groups_response::DescribedGroup,
     elect_leaders_response::{PartitionResult, ReplicaElectionResult},
+    list_groups_response::ListedGroup,
     list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse},
     metadata_response::{MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic},
     offset_fetch_response::{OffsetFetchResponsePartition, OffsetFetchResponseTopic},
@@ -139,6 +140,7 @@ fn answer(id: i32, header: &RequestHeader, cluster: &Cluster) -> BytesMut {
         ApiKey::ApiVersions => api_versions().encode(&mut frame, version),
         ApiKey::Metadata => metadata(cluster).encode(&mut frame, version),
         ApiKey::DescribeGroups => describe_groups(id, cluster).encode(&mut frame, version),
+        ApiKey::ListGroups => list_groups(id, cluster).encode(&mut frame, version),
         ApiKey::ListOffsets => list_offsets(id, cluster).encode(&mut frame, version),
         ApiKey::OffsetFetch => offset_fetch(id, cluster).encode(&mut frame, version),
         ApiKey::ElectLeaders => elect_leaders(id, cluster).encode(&mut frame, version),
@@ -160,6 +162,7 @@ fn api_versions() -> ApiVersionsResponse {
         (ApiKey::ApiVersions, 0, 4),
         (ApiKey::Metadata, 0, 13),
         (ApiKey::DescribeGroups, 0, 6),
+        (ApiKey::ListGroups, 0, 5),
         (ApiKey::ListOffsets, 1, 11),
         (ApiKey::OffsetFetch, 1, 10),
         (ApiKey::ElectLeaders, 0, 2),
@@ -203,6 +206,12 @@ fn describe_groups(id: i32, cluster: &Cluster) -> DescribeGroupsResponse {
         .with_error_code(not_coordinator(id, cluster))
         .with_group_state(StrBytes::from_static_str("Stable"));
     DescribeGroupsResponse::default().with_groups(vec![group])
+}
+
+fn list_groups(id: i32, cluster: &Cluster) -> ListGroupsResponse {
+    let group = ListedGroup::default().with_group_id(StrBytes::from_static_str("test").into());
+    let groups = (id == cluster.coordinator).then_some(group);
+    ListGroupsResponse::default().with_groups(groups.into_iter().collect())
 }
 
 fn list_offsets(id: i32, cluster: &Cluster) -> ListOffsetsResponse {

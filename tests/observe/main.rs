@@ -1,10 +1,11 @@
-//! The observer against brokers that answer what a test tells them to, or misbehave: hang, close, send garbage.
+//! The observer, and the exporter, against brokers that answer what a test tells them to, or misbehave: hang, close, send garbage.
 
 #![expect(
     clippy::unwrap_used,
     reason = "helpers of tests may fail as tests do; Clippy sees only functions marked as tests"
 )]
 
+mod exporter;
 mod fake_broker;
 
 use std::sync::{Arc, Mutex};
