@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -12,6 +11,8 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+
+use crate::error::Expected;
 
 /// Bounds of the buckets of latency histograms, in seconds: from half a millisecond to a ZooKeeper session and beyond.
 pub const LATENCY_BUCKETS: [f64; 15] = [
@@ -34,8 +35,10 @@ impl Drop for Server {
 /// # Errors
 /// When nothing can listen there.
 pub async fn serve(address: SocketAddr, registry: Registry) -> anyhow::Result<Server> {
-    let listener = TcpListener::bind(address).await;
-    let listener = listener.with_context(|| format!("cannot serve metrics at {address}"))?;
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Expected::environment(format!("cannot serve metrics at {address}: {error}"))
+            .hint("choose another address, or stop what holds this one")
+    })?;
     let registry = Arc::new(registry);
     let app = Router::new()
         .route("/metrics", get(move || metrics(registry.clone())))

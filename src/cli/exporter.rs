@@ -39,7 +39,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     logs::subscribe(args.log_format)?;
     let cancel = interrupt::on_signal("ending", || "nothing is left".into())?;
-    let (_exporter, registry) = exporter::start(args.brokers, args.zookeepers, args.notice);
+    let (_exporter, registry) = exporter::start(args.brokers, args.zookeepers, args.notice)?;
     let _server = metrics::serve(args.listen, registry).await?;
     tracing::info!("serving metrics at {}", args.listen);
     cancel.cancelled().await;

@@ -84,19 +84,26 @@ impl Lab {
         }
     }
 
-    /// What must be true of it, with as many clients as there are now, but for those that a fault has added.
+    /// What must be true of it, with as many clients as there are now.
+    pub fn expectation(&self, project: &Project) -> Expectation {
+        let mut expected = self.topology.expectation(self.settings.session_timeout());
+        let count = |service: &str| project.containers.iter().filter(|c| c.service == service).count() as u16;
+        expected.workload.producers = count(PRODUCER);
+        expected.workload.consumers = count(CONSUMER);
+        expected
+    }
+
+    /// What must be true of it once faults are undone: those that they have added are gone.
     ///
     /// # Errors
     /// When the journal of faults cannot be read.
-    pub fn expectation(&self, project: &Project) -> anyhow::Result<Expectation> {
-        let mut expected = self.topology.expectation(self.settings.session_timeout());
+    pub fn expectation_without_faults(&self, project: &Project) -> anyhow::Result<Expectation> {
         let entries = self.journal().entries()?;
         let added: BTreeSet<&str> = entries.iter().flat_map(Injection::added).collect();
-        let stay = || project.containers.iter().filter(|c| !added.contains(c.name.as_str()));
-        let count = |service: &str| stay().filter(|c| c.service == service).count() as u16;
-        expected.workload.producers = count(PRODUCER);
-        expected.workload.consumers = count(CONSUMER);
-        Ok(expected)
+        let mut stay = project.clone();
+        stay.containers
+            .retain(|container| !added.contains(container.name.as_str()));
+        Ok(self.expectation(&stay))
     }
 
     /// What faults are injected and undone with.

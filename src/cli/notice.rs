@@ -2,26 +2,33 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::cli::lab::Lab;
 use crate::compose::render::monitoring::NOTICE_PATH;
 use crate::engine::{Engine, labels};
 use crate::exporter::Notice;
 use crate::exporter::notice::{Fault, Step, Verdict};
+use crate::faults::journal::Journal;
 use crate::report::Judgement;
 use crate::timeline::event::{Event, Kind};
 use crate::timeline::record::Timeline;
 use crate::topology::EXPORTER;
 
-/// The place in a lab's exporter where notices are put.
+/// How long the engine may take for a notice: no drill waits for its dashboard.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The place in a lab's exporter where notices are put. Which faults are in place is always what the journal says.
 #[derive(Clone)]
 pub struct Board {
     engine: Arc<dyn Engine>,
     container: String,
+    journal: Journal,
 }
 
 impl Board {
@@ -30,40 +37,51 @@ impl Board {
         lab.topology.monitoring.as_ref().map(|_| Self {
             engine: lab.engine.clone(),
             container: labels::container_name(&lab.settings.project, EXPORTER, 1),
+            journal: lab.journal(),
         })
     }
 
     /// Puts a notice in the place of the last one. No drill fails because its dashboard is not up to date.
-    async fn put(&self, notice: &Notice) {
-        let content = serde_json::to_vec(notice).unwrap_or_default();
-        if let Err(error) = self.engine.write_file(&self.container, NOTICE_PATH, &content).await {
-            tracing::debug!("{error:#}");
+    async fn put(&self, run: &str, steps: Vec<Step>, verdicts: Vec<Verdict>) {
+        let notice = Notice {
+            faults: self.faults(),
+            run: run.to_owned(),
+            steps,
+            verdicts,
+        };
+        let content = serde_json::to_vec(&notice).unwrap_or_default();
+        let putting = self.engine.write_file(&self.container, NOTICE_PATH, &content);
+        match timeout(PATIENCE, putting).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("{error:#}"),
+            Err(_) => tracing::debug!("the engine takes too long to tell the exporter"),
         }
     }
 
+    /// Faults in place; none where the journal cannot be read.
+    fn faults(&self) -> Vec<Fault> {
+        let entries = self.journal.entries().unwrap_or_default();
+        let faults = entries.iter().flat_map(|entry| {
+            entry.targets.iter().map(|target| Fault {
+                fault: entry.how.name().to_owned(),
+                target: target.name(),
+            })
+        });
+        faults.collect()
+    }
+
     /// Tells what a run came to, and what it left.
-    pub async fn judged(&self, lab: &Lab, judgement: &Judgement) {
+    pub async fn judged(&self, judgement: &Judgement) {
         let verdicts = judgement.report.verdicts.iter().map(|verdict| Verdict {
             check: verdict.id.clone(),
             verdict: verdict.status.word().to_owned(),
         });
-        self.put(&Notice {
-            faults: left(lab),
-            run: judgement.report.run.clone(),
-            steps: Vec::new(),
-            verdicts: verdicts.collect(),
-        })
-        .await;
+        self.put(&judgement.report.run, Vec::new(), verdicts.collect()).await;
     }
 
-    /// Tells that only those faults are in place that the lab's journal holds.
-    pub async fn left(&self, lab: &Lab) {
-        let faults = left(lab);
-        self.put(&Notice {
-            faults,
-            ..Notice::default()
-        })
-        .await;
+    /// Tells that nothing goes on, and which faults are left.
+    pub async fn at_rest(&self) {
+        self.put("", Vec::new(), Vec::new()).await;
     }
 
     /// Tells of a run as it goes on, until it has ended.
@@ -72,23 +90,8 @@ impl Board {
     }
 }
 
-/// Faults that the journal holds; none where it cannot be read.
-fn left(lab: &Lab) -> Vec<Fault> {
-    let entries = lab.journal().entries().unwrap_or_default();
-    let faults = entries.iter().flat_map(|entry| {
-        entry.targets.iter().map(|target| Fault {
-            fault: entry.how.name().to_owned(),
-            target: target.name(),
-        })
-    });
-    faults.collect()
-}
-
 async fn follow(board: Board, run: String, mut events: broadcast::Receiver<Event>) {
-    let mut story = Story {
-        run,
-        ..Story::default()
-    };
+    let mut story = Story::default();
     loop {
         let mut news = match events.recv().await {
             Ok(event) => story.take(&event),
@@ -104,7 +107,9 @@ async fn follow(board: Board, run: String, mut events: broadcast::Receiver<Event
             }
         }
         if news {
-            board.put(&story.notice()).await;
+            board
+                .put(&run, story.steps.values().cloned().collect(), Vec::new())
+                .await;
         }
         if story.ended {
             return;
@@ -115,8 +120,6 @@ async fn follow(board: Board, run: String, mut events: broadcast::Receiver<Event
 /// What goes on in a run: the fold of its events.
 #[derive(Debug, Default)]
 struct Story {
-    run: String,
-    faults: BTreeMap<u32, (String, Vec<String>)>,
     steps: BTreeMap<u32, Step>,
     ended: bool,
 }
@@ -125,12 +128,6 @@ impl Story {
     /// Folds an event in, and says whether it is news.
     fn take(&mut self, event: &Event) -> bool {
         match &event.kind {
-            Kind::FaultInjected { id, fault, targets, .. } => {
-                self.faults.insert(*id, (fault.clone(), targets.clone()));
-            }
-            Kind::FaultUndone { id } => {
-                self.faults.remove(id);
-            }
             Kind::StepStarted { step, sort, words, .. } => {
                 let (sort, words) = (sort.clone(), words.clone());
                 self.steps.insert(*step, Step { sort, words });
@@ -139,24 +136,11 @@ impl Story {
                 self.steps.remove(step);
             }
             Kind::RunEnded { .. } => self.ended = true,
+            // The journal tells which are in place.
+            Kind::FaultInjected { .. } | Kind::FaultUndone { .. } | Kind::FaultHealed { .. } => {}
             _ => return false,
         }
         true
-    }
-
-    fn notice(&self) -> Notice {
-        let faults = self.faults.values().flat_map(|(fault, targets)| {
-            targets.iter().map(|target| Fault {
-                fault: fault.clone(),
-                target: target.clone(),
-            })
-        });
-        Notice {
-            faults: faults.collect(),
-            run: self.run.clone(),
-            steps: self.steps.values().cloned().collect(),
-            verdicts: Vec::new(),
-        }
     }
 }
 
@@ -165,17 +149,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_notice_holds_what_goes_on_and_nothing_that_is_over() {
+    fn a_story_holds_the_steps_that_go_on_and_none_that_is_over() {
         let mut story = Story::default();
         let mut take = |kind| {
-            story.take(&Event {
+            let news = story.take(&Event {
                 wall: jiff::Timestamp::UNIX_EPOCH,
                 elapsed_ms: 0,
                 source: "khd".into(),
                 kind,
             });
-            let notice = story.notice();
-            (notice.faults.len(), notice.steps.len())
+            (news, story.steps.len())
         };
         let started = |step| Kind::StepStarted {
             step,
@@ -183,20 +166,43 @@ mod tests {
             words: "wait".into(),
             until: None,
         };
-        let injected = Kind::FaultInjected {
-            id: 1,
-            fault: "kill".into(),
-            targets: vec!["kafka1".into(), "kafka2".into()],
-            out: Default::default(),
-            adds: false,
-            options: Default::default(),
-            asked: Vec::new(),
-        };
-        assert_eq!(take(started(0)), (0, 1));
-        assert_eq!(take(injected), (2, 1));
-        assert_eq!(take(started(1)), (2, 2));
+        assert_eq!(take(started(0)), (true, 1));
+        assert_eq!(take(Kind::BrokerAnswers), (false, 1));
+        assert_eq!(take(started(1)), (true, 2));
+        assert_eq!(take(Kind::FaultUndone { id: 1 }), (true, 2), "the journal has changed");
         let (ok, lacking) = (true, Vec::new());
-        assert_eq!(take(Kind::StepEnded { step: 0, ok, lacking }), (2, 1));
-        assert_eq!(take(Kind::FaultUndone { id: 1 }), (0, 1));
+        assert_eq!(take(Kind::StepEnded { step: 0, ok, lacking }), (true, 1));
+    }
+
+    #[tokio::test]
+    async fn what_is_put_names_the_faults_of_the_journal() {
+        let settings = crate::settings::Settings::default();
+        let topology = crate::topology::Topology::of(&settings);
+        let file = crate::compose::render::render(&settings, &topology);
+        let engine = Arc::new(crate::engine::fake::FakeEngine::with_images(&file));
+        for (key, network) in &file.networks {
+            engine.create_network(&file.name, key, network).await.unwrap();
+        }
+        engine.create_container(&file, EXPORTER, 1).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("faults.json");
+        let left = r#"[{"id": 1, "how": "kill", "targets": [{"service": "kafka2", "number": 1, "container": "khd-kafka2-1",
+                        "address": null, "numbered": false}], "since": "2026-01-01T00:00:00Z", "run": "run"}]"#;
+        std::fs::write(&path, left).unwrap();
+        let board = Board {
+            engine: engine.clone(),
+            container: labels::container_name(&file.name, EXPORTER, 1),
+            journal: Journal::at(path),
+        };
+        board.at_rest().await;
+        let (container, written) = engine.written().remove(0);
+        assert_eq!(container, format!("khd-exporter-1:{NOTICE_PATH}"));
+        let notice: Notice = serde_json::from_slice(&written).unwrap();
+        let faults: Vec<_> = notice
+            .faults
+            .iter()
+            .map(|fault| (fault.fault.as_str(), fault.target.as_str()))
+            .collect();
+        assert_eq!(faults, [("kill", "kafka2")]);
     }
 }

@@ -51,13 +51,17 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let engine = lab.engine.as_ref();
     lab.remove_helpers(&project).await?;
     journal.forget_missing(&project)?;
-    let expected = lab.expectation(&project)?;
+    let expected = lab.expectation_without_faults(&project)?;
     let means = lab.means(expected.clone());
     let asked = |injection: &Injection| args.target.as_deref().is_none_or(|name| injection.hits(name));
     let timeline = Timeline::unrecorded();
     lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let _observers = lab.observe(&timeline);
-    let undone = undo(&journal, &means, timeline.view(), &cancel, asked, undoing).await?;
+    let undone = undo(&journal, &means, timeline.view(), &cancel, asked, undoing).await;
+    if let Some(board) = Board::of(&lab) {
+        board.at_rest().await;
+    }
+    let undone = undone?;
     if let Some(name) = &args.target
         && undone.is_empty()
     {
@@ -66,9 +70,6 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
             engine.start(&target.container).await?;
         }
         tell!("khd had put no fault on {name}; it was started in case it was down");
-    }
-    if let Some(board) = Board::of(&lab) {
-        board.left(&lab).await;
     }
     let left: Vec<String> = journal.entries()?.iter().map(Injection::words).collect();
     let whole = |view: &View| conditions::whole(view, &expected);

@@ -42,7 +42,7 @@ impl Run {
         skip: &BTreeMap<String, String>,
         cancel: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let expected = lab.expectation(&lab.project().await?)?;
+        let expected = lab.expectation(&lab.project().await?);
         let run = RunFolder::create(lab.state.runs(), &lab.settings.project, what)?;
         run.write("compose.yaml", lab.file.to_yaml()?.as_bytes())?;
         let timeline = Timeline::create(&run.timeline())?;
@@ -97,7 +97,7 @@ impl Run {
 pub async fn conclude(lab: &Lab, run: &RunFolder, reports: &Reports) -> anyhow::Result<Exit> {
     let judgement = Judgement::load(run)?;
     if let Some(board) = Board::of(lab) {
-        board.judged(lab, &judgement).await;
+        board.judged(&judgement).await;
     }
     run.write(run.verdicts(), judgement.render(Format::Json, false)?.as_bytes())?;
     tell!();

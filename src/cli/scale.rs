@@ -43,7 +43,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     .await;
     steps.end().await;
     scaled?;
-    let mut expected = lab.expectation(&lab.project().await?)?;
+    let mut expected = lab.expectation(&lab.project().await?);
     for (service, count) in &wanted {
         match *service {
             PRODUCER => expected.workload.producers = *count,

@@ -10,6 +10,8 @@ use crate::cli::lab::{Lab, command_line, parse_duration, unless_interrupted};
 use crate::cli::notice::Board;
 use crate::cli::terminal::{Steps, watched};
 use crate::cli::{interrupt, settings};
+use crate::compose::model::ComposeFile;
+use crate::compose::render::JMX_EXPORTER_VARIABLE;
 use crate::drill::machine::Outcome;
 use crate::drill::wait::until;
 use crate::engine::{LogOptions, converge, images, preflight};
@@ -26,7 +28,7 @@ use crate::workload::logs::readable;
 ///
 /// Creates what is missing, recreates what changed, and leaves the rest alone. The lab is ready when every broker
 /// answers, every partition has its full ISR, there is one controller, the group is stable with every partition
-/// assigned once, and a message has gone all the way through.
+/// assigned once, and a message has gone all the way through; with monitoring, when Prometheus has scraped all of it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -84,9 +86,12 @@ async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
     lab.remove_helpers(&project).await?;
     journal.forget_missing(&project)?;
     // Those in Kafka's own state are undone once brokers answer.
-    let means = lab.means(lab.expectation(&project)?);
+    let means = lab.means(lab.expectation(&project));
     journal.undo(&means, |fault| !fault.in_kafka(), |_| {}).await?;
     converge::converge(engine, &lab.file, &images, steps.sender()).await?;
+    if let Some(board) = Board::of(lab) {
+        board.at_rest().await;
+    }
     Ok(())
 }
 
@@ -94,7 +99,7 @@ async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
 async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyhow::Result<String> {
     let deadline = Instant::now() + within;
     let timeline = Timeline::unrecorded();
-    let expected = lab.expectation(&lab.project().await?)?;
+    let expected = lab.expectation(&lab.project().await?);
     lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let observers = lab.observe(&timeline);
 
@@ -128,16 +133,16 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
         );
     }
     if let Some(monitoring) = &lab.topology.monitoring {
-        let scraped = scraped(monitoring.prometheus, &expected, deadline, cancel);
+        let scraped = scraped(monitoring.prometheus, &lab.file, &expected, deadline, cancel);
         let outcome = unless_dead(&timeline, cancel, scraped).await;
         require(lab, outcome, within).await?;
-        proven += ", Prometheus scrapes all of it";
+        proven += &format!(", Prometheus scrapes all of it (http://{})", monitoring.prometheus);
     }
     for observer in observers {
         observer.stop().await;
     }
     if let Some(board) = Board::of(lab) {
-        board.left(lab).await;
+        board.at_rest().await;
     }
     Ok(proven)
 }
@@ -145,16 +150,26 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
 /// Waits until Prometheus has scraped everything that there is.
 async fn scraped(
     prometheus: SocketAddr,
+    file: &ComposeFile,
     expected: &Expectation,
     deadline: Instant,
     cancel: &CancellationToken,
 ) -> Outcome {
     let workload = &expected.workload;
-    // Itself and the exporter, and what else there is; servers of other images have no metrics.
-    let clients = usize::from(workload.producers) + usize::from(workload.consumers);
+    // Servers of other images serve no metrics.
+    let serve =
+        |services: &mut dyn Iterator<Item = &String>| services.filter(|service| serves_metrics(file, service)).count();
+    let jobs = [
+        ("prometheus", 1),
+        ("kafka", 1),
+        ("brokers", serve(&mut expected.brokers.keys())),
+        ("zookeeper", serve(&mut expected.zookeepers.iter())),
+        ("producers", workload.producers.into()),
+        ("consumers", workload.consumers.into()),
+    ];
     loop {
         let lacking = match prometheus::targets(prometheus).await {
-            Ok(targets) => unscraped(&targets, clients),
+            Ok(targets) => unscraped(&targets, &jobs),
             Err(error) => vec![format!("{error:#}")],
         };
         if lacking.is_empty() {
@@ -171,20 +186,24 @@ async fn scraped(
     }
 }
 
-/// What Prometheus has not scraped yet.
-fn unscraped(targets: &[Target], clients: usize) -> Lacking {
-    let jobs = ["producers", "consumers"];
-    let found = targets
-        .iter()
-        .filter(|target| jobs.contains(&target.scrape_pool.as_str()));
-    let found = found.count();
-    let missing = (found < clients).then(|| format!("Prometheus has found {found} of {clients} clients"));
+/// Whether a server runs khd's own recipe, which serves metrics.
+fn serves_metrics(file: &ComposeFile, service: &str) -> bool {
+    let service = file.services.get(service);
+    service.is_some_and(|service| service.environment.contains_key(JMX_EXPORTER_VARIABLE))
+}
+
+/// What Prometheus has not scraped yet, of so many targets of each job.
+fn unscraped(targets: &[Target], jobs: &[(&str, usize)]) -> Lacking {
+    let missing = jobs.iter().filter_map(|(job, wanted)| {
+        let found = targets.iter().filter(|target| target.scrape_pool == *job).count();
+        (found < *wanted).then(|| format!("prometheus has {found} of {wanted} targets of job {job}"))
+    });
     let down = targets.iter().filter(|target| target.health != "up");
     let down = down.map(|target| match target.last_error.as_str() {
-        "" => format!("Prometheus has not scraped {} yet", target.scrape_url),
-        error => format!("Prometheus cannot scrape {}: {error}", target.scrape_url),
+        "" => format!("prometheus has not scraped {} yet", target.scrape_url),
+        error => format!("prometheus cannot scrape {}: {error}", target.scrape_url),
     });
-    missing.into_iter().chain(down).collect()
+    missing.chain(down).collect()
 }
 
 /// Waits for a condition, but not for containers that are dead: khd restarts none.
@@ -318,4 +337,32 @@ pub async fn settled(lab: &Lab, expected: &Expectation, cancel: &CancellationTok
     };
     let wait = until(timeline.view(), Duration::from_secs(90), cancel, condition);
     watched(timeline.view(), condition, wait).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_scraped_before_every_target_of_every_job_was() {
+        let target = |job: &str, health: &str| Target {
+            scrape_pool: job.into(),
+            scrape_url: format!("http://{job}:1/metrics"),
+            health: health.into(),
+            last_error: String::new(),
+        };
+        let jobs = [("kafka", 1), ("brokers", 2), ("producers", 0)];
+        assert_eq!(unscraped(&[], &jobs).len(), 2);
+        let some = [
+            target("kafka", "up"),
+            target("brokers", "up"),
+            target("brokers", "unknown"),
+        ];
+        assert_eq!(
+            unscraped(&some, &jobs),
+            ["prometheus has not scraped http://brokers:1/metrics yet"]
+        );
+        let all = [target("kafka", "up"), target("brokers", "up"), target("brokers", "up")];
+        assert_eq!(unscraped(&all, &jobs), [""; 0]);
+    }
 }

@@ -27,6 +27,8 @@ pub const NETHELPER_IMAGE: &str = "khd/nethelper:1";
 pub const PROMETHEUS_IMAGE: &str = "khd/prometheus:2";
 /// Image of producers, consumers and the exporter: this khd.
 pub const KHD_IMAGE: &str = concat!("khd/khd:", env!("CARGO_PKG_VERSION"));
+/// The variable that has a server of khd's own recipe serve metrics.
+pub const JMX_EXPORTER_VARIABLE: &str = "JMX_EXPORTER_PORT";
 /// The last line of Confluent's images with ZooKeeper.
 const CONFLUENT_TAG: &str = "7.9.2";
 
@@ -221,7 +223,7 @@ fn kafka(settings: &Settings, topology: &Topology, broker: &Broker, images: &Ref
 /// The variable by which khd's own recipe serves metrics; other images have no such exporter.
 fn jmx_exporter(topology: &Topology, image: &str, own: &str) -> Option<(String, String)> {
     let serves = topology.monitoring.is_some() && image == own;
-    serves.then(|| ("JMX_EXPORTER_PORT".to_owned(), JMX_EXPORTER_PORT.to_string()))
+    serves.then(|| (JMX_EXPORTER_VARIABLE.to_owned(), JMX_EXPORTER_PORT.to_string()))
 }
 
 /// Key of the volume that holds a broker's data.

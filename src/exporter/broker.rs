@@ -13,6 +13,7 @@ use super::cluster::{Group, Offsets};
 use super::{Broker, Cluster};
 use crate::kafka::wire::answers::Metadata;
 use crate::kafka::wire::{BrokerConnection, Timeouts};
+use crate::timeline::event::TopicPartition;
 
 /// Time between two rounds of questions. With the time that an answer may take, a broker that hangs is missed within
 /// 1.5 s.
@@ -52,20 +53,15 @@ async fn ask_until_it_fails(broker: &Broker, cluster: &Mutex<Cluster>) -> anyhow
         for round in 0..OFFSETS_EVERY {
             ticks.tick().await;
             let metadata = connection.metadata_of_all().await?;
-            let led = led_by(broker.id, &metadata);
+            let epochs = led_by(broker.id, &metadata);
             if locked(cluster).answers(broker.id, metadata) {
                 tracing::info!("{} answers", broker.server);
             }
             if round > 0 {
                 continue;
             }
-            if !led.is_empty() {
-                let (ends, begins) = (
-                    connection.end_offsets(&led).await?,
-                    connection.begin_offsets(&led).await?,
-                );
-                locked(cluster).offsets(Offsets { ends, begins });
-            }
+            let offsets = offsets(&mut connection, &epochs).await?;
+            locked(cluster).offsets(offsets);
             let mut groups = BTreeMap::new();
             for name in connection.groups().await? {
                 let described = connection.describe_group(&name).await?;
@@ -80,11 +76,34 @@ async fn ask_until_it_fails(broker: &Broker, cluster: &Mutex<Cluster>) -> anyhow
     }
 }
 
-fn led_by(id: i32, metadata: &Metadata) -> Vec<(String, Vec<i32>)> {
-    let led = metadata.topics.iter().map(|topic| {
-        let led = topic.partitions.iter().filter(|partition| partition.leader == id);
-        (topic.name.clone(), led.map(|partition| partition.partition).collect())
+/// The partitions of which a broker says that it leads them, and in which epochs.
+fn led_by(id: i32, metadata: &Metadata) -> BTreeMap<TopicPartition, i32> {
+    let topics = metadata.topics.iter();
+    let led = topics.flat_map(|topic| {
+        let led = topic.partitions.iter().filter(move |partition| partition.leader == id);
+        led.map(|partition| ((topic.name.clone(), partition.partition), partition.leader_epoch))
     });
-    led.filter(|(_, partitions): &(String, Vec<i32>)| !partitions.is_empty())
-        .collect()
+    led.collect()
+}
+
+/// Offsets of the partitions that a broker leads in these epochs.
+async fn offsets(
+    connection: &mut BrokerConnection,
+    epochs: &BTreeMap<TopicPartition, i32>,
+) -> anyhow::Result<BTreeMap<TopicPartition, Offsets>> {
+    let mut led: BTreeMap<&str, Vec<i32>> = BTreeMap::new();
+    for (topic, partition) in epochs.keys() {
+        led.entry(topic).or_default().push(*partition);
+    }
+    let led: Vec<(String, Vec<i32>)> = led.into_iter().map(|(topic, led)| (topic.to_owned(), led)).collect();
+    if led.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ends = connection.end_offsets(&led).await?;
+    let begins: BTreeMap<TopicPartition, i64> = connection.begin_offsets(&led).await?.into_iter().collect();
+    let told = ends.into_iter().filter_map(|(partition, end)| {
+        let (epoch, begin) = (*epochs.get(&partition)?, begins.get(&partition).copied());
+        Some((partition, Offsets { epoch, begin, end }))
+    });
+    Ok(told.collect())
 }

@@ -1,6 +1,7 @@
 //! What brokers and ZooKeeper servers told last, and whom to believe where they differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::{Broker, ZooKeeper};
 use crate::kafka::wire::answers::{Metadata, PartitionMetadata, PartitionOffsets};
@@ -13,8 +14,8 @@ pub struct Cluster {
     pub brokers: BTreeMap<i32, Told>,
     /// Modes of ZooKeeper servers, by name; nothing of one that does not serve.
     pub zookeepers: BTreeMap<String, Option<String>>,
-    /// Offsets of the first message and after the last one, as the leader told them last.
-    pub offsets: BTreeMap<TopicPartition, (Option<i64>, i64)>,
+    /// Offsets, as the leader told them last.
+    pub offsets: BTreeMap<TopicPartition, Offsets>,
 }
 
 /// A broker, and what it told last.
@@ -26,8 +27,10 @@ pub struct Told {
     pub answers: bool,
     /// What it told last of the cluster.
     pub metadata: Option<Metadata>,
-    /// The groups that it coordinated when it last answered, by name.
+    /// The groups that it coordinated when it last told of them, by name.
     pub groups: BTreeMap<String, Group>,
+    /// When it last told of them.
+    pub grouped: Option<Instant>,
 }
 
 /// A group, as its coordinator tells it.
@@ -39,13 +42,15 @@ pub struct Group {
     pub committed: PartitionOffsets,
 }
 
-/// What a leader told of offsets.
-#[derive(Debug, Default)]
+/// What a leader told of a partition's offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offsets {
-    /// Offsets after the last messages.
-    pub ends: PartitionOffsets,
-    /// Offsets of the first messages.
-    pub begins: PartitionOffsets,
+    /// The epoch in which the broker believes to lead.
+    pub epoch: i32,
+    /// Offset of the first message, where it was told.
+    pub begin: Option<i64>,
+    /// Offset after the last message.
+    pub end: i64,
 }
 
 impl Cluster {
@@ -56,10 +61,11 @@ impl Cluster {
             answers: false,
             metadata: None,
             groups: BTreeMap::new(),
+            grouped: None,
         };
         Self {
             brokers: brokers.iter().map(|broker| (broker.id, told(broker))).collect(),
-            zookeepers: zookeepers.iter().map(|z| (z.server().to_owned(), None)).collect(),
+            zookeepers: zookeepers.iter().map(|z| (z.server.clone(), None)).collect(),
             offsets: BTreeMap::new(),
         }
     }
@@ -85,16 +91,25 @@ impl Cluster {
     pub fn groups(&mut self, id: i32, groups: BTreeMap<String, Group>) {
         if let Some(told) = self.brokers.get_mut(&id) {
             told.groups = groups;
+            told.grouped = Some(Instant::now());
         }
     }
 
-    /// Takes in offsets from a leader. Those of a partition whose leader is away stay as they were.
-    pub fn offsets(&mut self, told: Offsets) {
-        let begins: BTreeMap<TopicPartition, i64> = told.begins.into_iter().collect();
-        for (partition, end) in told.ends {
-            let begin = begins.get(&partition).copied();
-            self.offsets.insert(partition, (begin, end));
+    /// Takes in offsets from a leader. Those of a partition whose leader is away stay as they were, as long as there is such a
+    /// partition; a broker that was cut off goes on as the leader, and its epoch gives it away.
+    pub fn offsets(&mut self, told: BTreeMap<TopicPartition, Offsets>) {
+        for (partition, offsets) in told {
+            let known = self.offsets.get(&partition);
+            if known.is_none_or(|known| known.epoch <= offsets.epoch) {
+                self.offsets.insert(partition, offsets);
+            }
         }
+        let there: BTreeSet<TopicPartition> = self
+            .partitions()
+            .into_keys()
+            .map(|(topic, partition)| (topic.to_owned(), partition))
+            .collect();
+        self.offsets.retain(|partition, _| there.contains(partition));
     }
 
     /// Brokers whose word counts: those that answer, and where none does, all of them with what they told last.
@@ -122,10 +137,11 @@ impl Cluster {
         best.into_iter().map(|(key, (_, fact))| (key, fact)).collect()
     }
 
-    /// Every group, as its coordinator tells it; one whose coordinator is gone, as that told it last, until there is another.
+    /// Every group, as it was told last: one whose coordinator is gone stays as it was until there is another.
     pub fn all_groups(&self) -> BTreeMap<&str, &Group> {
-        let (well, silent): (Vec<&Told>, Vec<&Told>) = self.brokers.values().partition(|told| told.answers);
-        let told = silent.into_iter().chain(well).flat_map(|told| &told.groups);
+        let mut brokers: Vec<&Told> = self.brokers.values().collect();
+        brokers.sort_by_key(|told| told.grouped);
+        let told = brokers.into_iter().flat_map(|told| &told.groups);
         told.map(|(name, group)| (name.as_str(), group)).collect()
     }
 }
@@ -193,6 +209,30 @@ mod tests {
         };
         cluster.groups(2, [("test".to_owned(), moved)].into());
         assert_eq!(cluster.all_groups()["test"].members, 2);
+        // It comes back, and has not been asked for its groups yet.
+        cluster.answers(1, metadata(1, 4, &[1]));
+        assert_eq!(cluster.all_groups()["test"].members, 2);
+    }
+
+    #[test]
+    fn offsets_of_an_old_leader_are_not_believed_and_those_of_a_topic_that_is_gone_are_forgotten() {
+        let mut cluster = cluster();
+        cluster.answers(1, metadata(1, 4, &[1]));
+        let told = |epoch, end| {
+            let begin = Some(0);
+            [(("t".to_owned(), 0), Offsets { epoch, begin, end })].into()
+        };
+        let end = |cluster: &Cluster| cluster.offsets.get(&("t".to_owned(), 0)).map(|offsets| offsets.end);
+        cluster.offsets(told(5, 100));
+        cluster.offsets(told(4, 70));
+        assert_eq!(end(&cluster), Some(100));
+        cluster.offsets(told(6, 90));
+        assert_eq!(end(&cluster), Some(90));
+        let mut without = metadata(1, 4, &[1]);
+        without.topics.clear();
+        cluster.answers(1, without);
+        cluster.offsets(BTreeMap::new());
+        assert_eq!(end(&cluster), None);
     }
 
     #[test]

@@ -133,13 +133,13 @@ impl Sheet {
             let labels = vec![("topic", topic.to_owned())];
             self.add("kafka_topic_partitions", "Number of partitions", labels, count);
         }
-        for ((topic, partition), (begin, end)) in &cluster.offsets {
+        for ((topic, partition), offsets) in &cluster.offsets {
             let labels = || vec![("topic", topic.clone()), ("partition", partition.to_string())];
             let help = "Offset after the last message";
-            self.add("kafka_topic_partition_current_offset", help, labels(), *end);
-            if let Some(begin) = begin {
+            self.add("kafka_topic_partition_current_offset", help, labels(), offsets.end);
+            if let Some(begin) = offsets.begin {
                 let help = "Offset of the first message";
-                self.add("kafka_topic_partition_oldest_offset", help, labels(), *begin);
+                self.add("kafka_topic_partition_oldest_offset", help, labels(), begin);
             }
         }
     }
@@ -159,9 +159,9 @@ impl Sheet {
                 self.add("kafka_consumergroup_current_offset", help, labels(), *committed);
                 let sum = sums.entry(&place.0).or_default();
                 sum.0 += committed;
-                if let Some((_, end)) = cluster.offsets.get(place) {
+                if let Some(offsets) = cluster.offsets.get(place) {
                     // The leader was asked before the coordinator.
-                    let lag = end.saturating_sub(*committed).max(0);
+                    let lag = offsets.end.saturating_sub(*committed).max(0);
                     let help = "Messages that are not committed yet";
                     self.add("kafka_consumergroup_lag", help, labels(), lag);
                     sum.1 += lag;
@@ -246,10 +246,8 @@ mod tests {
         };
         cluster.answers(1, metadata);
         let place = |partition| ("t".to_owned(), partition);
-        cluster.offsets(Offsets {
-            ends: vec![(place(0), 100), (place(1), 50)],
-            begins: vec![(place(0), 3)],
-        });
+        let offsets = |begin, end| Offsets { epoch: 0, begin, end };
+        cluster.offsets([(place(0), offsets(Some(3), 100)), (place(1), offsets(None, 50))].into());
         let group = Group {
             members: 2,
             committed: vec![(place(0), 90), (place(1), 51)],

@@ -10,12 +10,15 @@ mod families;
 pub mod notice;
 mod zookeeper;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 
 use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
+
+use crate::error::Expected;
 
 pub use cluster::Cluster;
 pub use notice::Notice;
@@ -25,7 +28,7 @@ pub use notice::Notice;
 pub struct Broker {
     /// Its `broker.id`.
     pub id: i32,
-    /// Its name: the host of its address.
+    /// Its name: the host of its address, or all of that where several share the host.
     pub server: String,
     /// Where it is asked, as `host:port`.
     pub address: String,
@@ -50,25 +53,26 @@ impl FromStr for Broker {
     }
 }
 
-/// A ZooKeeper server to be asked, as `host:port`.
+/// A ZooKeeper server to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ZooKeeper(String);
+pub struct ZooKeeper {
+    /// Its name: the host of its address, or all of that where several share the host.
+    pub server: String,
+    /// Where it is asked, as `host:port`.
+    pub address: String,
+}
 
 impl FromStr for ZooKeeper {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.rsplit_once(':') {
-            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Self(text.to_owned())),
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(Self {
+                server: host.to_owned(),
+                address: text.to_owned(),
+            }),
             _ => Err(format!("`{text}` is no ZooKeeper server: write it as HOST:PORT")),
         }
-    }
-}
-
-impl ZooKeeper {
-    /// Its name: the host of its address.
-    fn server(&self) -> &str {
-        self.0.rsplit_once(':').map_or(&self.0, |(host, _)| host)
     }
 }
 
@@ -82,7 +86,26 @@ pub struct Exporter {
 /// Begins to ask brokers and ZooKeeper servers, and gives what is to be served; none of them has to be there yet.
 ///
 /// What khd tells of the lab is read from the file `notice` at each scrape.
-pub fn start(brokers: Vec<Broker>, zookeepers: Vec<ZooKeeper>, notice: Option<PathBuf>) -> (Exporter, Registry) {
+///
+/// # Errors
+/// A usage error when two brokers have the same id.
+pub fn start(
+    mut brokers: Vec<Broker>,
+    mut zookeepers: Vec<ZooKeeper>,
+    notice: Option<PathBuf>,
+) -> Result<(Exporter, Registry), Expected> {
+    let mut ids = BTreeSet::new();
+    if let Some(twice) = brokers.iter().find(|broker| !ids.insert(broker.id)) {
+        return Err(
+            Expected::usage(format!("two brokers have the id {}", twice.id)).hint("each has a broker.id of its own")
+        );
+    }
+    let named = brokers.iter_mut().map(|broker| (&mut broker.server, &broker.address));
+    tell_apart(named.collect());
+    let named = zookeepers
+        .iter_mut()
+        .map(|server| (&mut server.server, &server.address));
+    tell_apart(named.collect());
     let cluster = Arc::new(Mutex::new(Cluster::new(&brokers, &zookeepers)));
     let mut tasks = JoinSet::new();
     for broker in brokers {
@@ -93,5 +116,15 @@ pub fn start(brokers: Vec<Broker>, zookeepers: Vec<ZooKeeper>, notice: Option<Pa
     }
     let mut registry = Registry::default();
     registry.register_collector(Box::new(families::Families { cluster, notice }));
-    (Exporter { _tasks: tasks }, registry)
+    Ok((Exporter { _tasks: tasks }, registry))
+}
+
+/// Gives servers that share a host their addresses as names: two series must not have the same labels.
+fn tell_apart(servers: Vec<(&mut String, &String)>) {
+    let hosts: Vec<String> = servers.iter().map(|(host, _)| (*host).clone()).collect();
+    for (name, address) in servers {
+        if hosts.iter().filter(|host| *host == name).count() > 1 {
+            name.clone_from(address);
+        }
+    }
 }

@@ -24,11 +24,11 @@ pub async fn ask(server: ZooKeeper, cluster: Arc<Mutex<Cluster>>) {
         let asked = timeout(TIMEOUT, mode_of(&server)).await;
         let mode = asked.ok().and_then(Result::ok);
         let mut cluster = cluster.lock().unwrap_or_else(PoisonError::into_inner);
-        cluster.zookeepers.insert(server.server().to_owned(), mode);
+        cluster.zookeepers.insert(server.server.clone(), mode);
     }
 }
 
 async fn mode_of(server: &ZooKeeper) -> anyhow::Result<String> {
-    let address = lookup_host(&server.0).await?.next();
+    let address = lookup_host(&server.address).await?.next();
     mode(address.context("the name has no address")?, TIMEOUT).await
 }

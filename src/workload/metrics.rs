@@ -171,9 +171,15 @@ impl Metrics {
             let label = [("broker", broker.nodeid.to_string())];
             let connected = i64::from(broker.state == "UP");
             self.connected.get_or_create(&label).set(connected);
-            if let Some(round_trip) = &broker.rtt {
-                let seconds = round_trip.avg as f64 / 1e6;
-                self.round_trip.get_or_create(&label).set(seconds);
+            match &broker.rtt {
+                Some(round_trip) if connected == 1 && round_trip.cnt > 0 => {
+                    let seconds = round_trip.avg as f64 / 1e6;
+                    self.round_trip.get_or_create(&label).set(seconds);
+                }
+                // A mean of none is 0, and no broker is that near.
+                _ => {
+                    self.round_trip.remove(&label);
+                }
             }
         }
     }

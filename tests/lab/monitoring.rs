@@ -79,8 +79,9 @@ fn every_alert_fires_and_resolves_no_scrape_waits_for_a_broker_and_every_panel_h
     assert_eq!(missing, [""; 0], "fired: {:?}", seen.fired);
     let mut scrapes = seen.scrapes;
     scrapes.sort();
-    let median = scrapes[scrapes.len() / 2];
-    assert!(median < Duration::from_secs(1), "a scrape of the exporter: {median:?}");
+    // Had one waited for the broker that is paused, so had all while it was, and that is a fifth of the time.
+    let slow = scrapes[scrapes.len() * 9 / 10];
+    assert!(slow < Duration::from_secs(1), "a scrape of the exporter: {slow:?}");
     let missed = seen.missed.expect("a broker is missed while it is dead");
     assert!(
         missed < Duration::from_secs(5),
@@ -122,6 +123,8 @@ fn all_is_scraped(prometheus: &Prometheus) {
         1.0
     );
     assert_eq!(prometheus.number("sum(kafka_server_replicamanager_leadercount)"), 80.0);
+    let scrape = prometheus.number(r#"quantile(0.5, scrape_duration_seconds{job=~"brokers|zookeeper"})"#);
+    assert!(scrape < 0.5, "a scrape of a server takes {scrape} s");
     assert_eq!(prometheus.number("sum(kafka_consumergroup_members)"), 1.0);
     assert_eq!(prometheus.firing(), BTreeSet::new());
 }

@@ -1,5 +1,6 @@
 //! The exporter against brokers that are not there, hang, or die.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ impl Lab {
         let all = (1..)
             .zip(addresses)
             .map(|(id, address)| format!("{id}@{address}").parse::<Broker>().unwrap());
-        let (exporter, registry) = exporter::start(all.collect(), Vec::new(), None);
+        let (exporter, registry) = exporter::start(all.collect(), Vec::new(), None).unwrap();
         Self {
             brokers,
             cluster,
@@ -78,10 +79,25 @@ async fn a_scrape_needs_no_broker_and_tells_of_those_that_come() {
     assert!(first.contains("kafka_brokers 0"), "{first}");
     lab.until("kafka_brokers 2").await;
     lab.until(&format!("{LAG} 5")).await;
+    let told = lab.scraped();
+    let series: Vec<&str> = told.lines().filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+    let different: BTreeSet<&&str> = series.iter().collect();
+    assert_eq!(
+        different.len(),
+        series.len(),
+        "three brokers on one host are told apart: {told}"
+    );
     lab.cluster.lock().unwrap().end_offset = 30;
     lab.until(&format!("{LAG} 15")).await;
     lab.until(r#"kafka_topic_partition_oldest_offset{topic="test-1",partition="0"} 30"#)
         .await;
+}
+
+#[test]
+fn two_brokers_with_one_id_are_refused() {
+    let twice = ["1@kafka1:9092", "1@kafka2:9092"].map(|broker| broker.parse::<Broker>().unwrap());
+    let refused = exporter::start(twice.into(), Vec::new(), None).unwrap_err();
+    assert_eq!(refused.message, "two brokers have the id 1");
 }
 
 #[tokio::test]
@@ -91,7 +107,9 @@ async fn a_broker_that_hangs_or_dies_is_missed_and_its_lag_stays_as_it_was() {
     lab.until(&format!("{LAG} 5")).await;
     for manner in [Manner::Hangs, Manner::RefusesConnections] {
         lab.brokers[1].behave(manner);
-        lab.until("kafka_brokers 1").await;
+        // By its own intervals after 1.5 s; the machine of a test may be slow.
+        let missed = lab.until("kafka_brokers 1").await;
+        assert!(missed < Duration::from_secs(4), "{manner:?}: {missed:?}");
         let told = lab.scraped();
         assert!(told.contains(&format!("{LAG} 5")), "{manner:?}: {told}");
         lab.brokers[1].behave(Manner::Well);

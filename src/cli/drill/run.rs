@@ -211,7 +211,7 @@ async fn one(
 async fn judged(args: &Args, name: &str, seed: u64, lab: &Lab, run: &RunFolder) -> anyhow::Result<Row> {
     let judgement = Judgement::load(run)?;
     if let Some(board) = Board::of(lab) {
-        board.judged(lab, &judgement).await;
+        board.judged(&judgement).await;
     }
     run.write(run.verdicts(), judgement.render(Format::Json, false)?.as_bytes())?;
     let folder = match &args.output {

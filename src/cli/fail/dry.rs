@@ -20,7 +20,7 @@ const WITHIN: Duration = Duration::from_secs(20);
 /// Finds out whom a fault would hit now, says what would be done, and touches nothing.
 pub async fn run(lab: &Lab, fail: &Fail, seed: u64) -> anyhow::Result<Exit> {
     let project = lab.project().await?;
-    let expected = lab.expectation(&project)?;
+    let expected = lab.expectation(&project);
     let timeline = Timeline::unrecorded();
     lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let _observers = lab.observe(&timeline);

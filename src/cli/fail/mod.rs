@@ -131,7 +131,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let project = lab.project().await?;
-    let expected = lab.expectation(&project)?;
+    let expected = lab.expectation(&project);
     let named: Vec<Selector> = targets.iter().filter(|target| !target.is_role()).cloned().collect();
     selector::resolve(&named, &project, &expected, &View::default(), 0)?;
     let examples: Vec<Target> = targets

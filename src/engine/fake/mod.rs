@@ -46,6 +46,8 @@ struct State {
     published: Vec<PublishedPort>,
     info: Option<EngineInfo>,
     calls: Vec<String>,
+    /// Files written into containers, as `container:path`, with their content.
+    written: Vec<(String, Vec<u8>)>,
     failures: Failures,
     /// Of calls that do what they are for all the same.
     late_failures: Failures,
@@ -96,6 +98,11 @@ impl FakeEngine {
     /// The calls so far that change something, such as `start khd-kafka1-1`, in their order.
     pub fn calls(&self) -> Vec<String> {
         self.lock().calls.clone()
+    }
+
+    /// Files that were written into containers, as `container:path`, with their content.
+    pub fn written(&self) -> Vec<(String, Vec<u8>)> {
+        self.lock().written.clone()
     }
 
     /// Forgets the calls so far.

@@ -294,10 +294,11 @@ impl Engine for FakeEngine {
         })
     }
 
-    async fn write_file(&self, container: &str, path: &str, _: &[u8]) -> anyhow::Result<()> {
-        let state = self.change(&format!("write_file {container}:{path}"))?;
+    async fn write_file(&self, container: &str, path: &str, content: &[u8]) -> anyhow::Result<()> {
+        let mut state = self.change(&format!("write_file {container}:{path}"))?;
         let held = state.containers.get(container);
         held.with_context(|| format!("cannot copy {path} into container {container}: no such container"))?;
+        state.written.push((format!("{container}:{path}"), content.to_vec()));
         Ok(())
     }
 

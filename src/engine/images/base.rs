@@ -29,17 +29,33 @@ const MERGED_USR_HOOKS: &str = "/usr/share/mmdebstrap/hooks/merged-usr";
 
 /// Makes the base image.
 pub(super) async fn make(engine: &dyn Engine, progress: &Progress) -> anyhow::Result<()> {
-    let pulled = match engine.image(UPSTREAM).await? {
+    match taken(engine, UPSTREAM, BASE_IMAGE, progress).await? {
+        None => Ok(()),
+        Some(no_pull) => bootstrap(engine, progress, &no_pull).await,
+    }
+}
+
+/// Gives an image that others have made a reference of khd's own, if it is there or can be pulled; or says why it cannot.
+///
+/// # Errors
+/// [`Expected`] failures of the environment, such as an engine that is gone.
+pub(super) async fn taken(
+    engine: &dyn Engine,
+    upstream: &str,
+    reference: &str,
+    progress: &Progress,
+) -> anyhow::Result<Option<anyhow::Error>> {
+    let pulled = match engine.image(upstream).await? {
         Some(_) => Ok(()),
         None => {
-            note(progress, BASE_IMAGE, format!("pulling {UPSTREAM}"));
-            engine.pull(UPSTREAM, progress).await
+            note(progress, reference, format!("pulling {upstream}"));
+            engine.pull(upstream, progress).await
         }
     };
     match pulled {
-        Ok(()) => engine.tag(UPSTREAM, BASE_IMAGE).await,
+        Ok(()) => engine.tag(upstream, reference).await.map(|()| None),
         Err(error) if error.is::<Expected>() => Err(error),
-        Err(no_pull) => bootstrap(engine, progress, &no_pull).await,
+        Err(no_pull) => Ok(Some(no_pull)),
     }
 }
 

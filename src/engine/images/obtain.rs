@@ -127,10 +127,13 @@ async fn make(
         }
         Some(recipe) => {
             let making = async {
-                if !taken_from_upstream(engine, recipe, progress).await? {
-                    build(engine, recipe, binary, progress).await?;
+                if let Some(upstream) = recipe.upstream {
+                    let Some(no_pull) = base::taken(engine, upstream, reference, progress).await? else {
+                        return Ok(());
+                    };
+                    note(progress, reference, format!("{no_pull:#}; building it"));
                 }
-                Ok(())
+                build(engine, recipe, binary, progress).await
             };
             step(progress, reference, ("making", "made"), making).await?;
             remove_outdated(engine, missing).await
@@ -174,22 +177,6 @@ async fn pull(engine: &dyn Engine, reference: &str, progress: &Progress) -> anyh
             .hint("let the engine reach the registry, or use khd's own recipes, which need none: `images: khd`")
             .into()
     })
-}
-
-/// Takes the image that others have made, where there is one and a registry has it.
-async fn taken_from_upstream(engine: &dyn Engine, recipe: &Recipe, progress: &Progress) -> anyhow::Result<bool> {
-    let Some(upstream) = recipe.upstream else {
-        return Ok(false);
-    };
-    note(progress, recipe.reference, format!("pulling {upstream}"));
-    match engine.pull(upstream, progress).await {
-        Ok(()) => engine.tag(upstream, recipe.reference).await.map(|()| true),
-        Err(error) if error.is::<Expected>() => Err(error),
-        Err(no_pull) => {
-            note(progress, recipe.reference, format!("{no_pull:#}; building it"));
-            Ok(false)
-        }
-    }
 }
 
 async fn build(

@@ -10,6 +10,7 @@ use super::{Facts, Findings, Problem};
 use crate::compose::model::ComposeFile;
 use crate::engine::{PublishedPort, TakenSubnet};
 use crate::settings::size::{self, GIB, show};
+use crate::topology::{EXPORTER, PROMETHEUS};
 
 /// Part of the containers' memory limits that a lab really uses under load.
 const USED_PART: u64 = 2;
@@ -65,8 +66,13 @@ fn ports(
             };
             found.errors.push(Problem {
                 message: format!("port {address}, which {service} is to publish, is taken by {holder}"),
-                hint: "stop what holds it, or move khd's ports: `ports: {offset: 100}`, or `ports` of the servers"
-                    .into(),
+                hint: match service.as_str() {
+                    EXPORTER | PROMETHEUS => {
+                        "stop what holds it, move khd's ports (`ports: {offset: 100}`), or do without: `monitoring: {enabled: false}`"
+                    }
+                    _ => "stop what holds it, or move khd's ports: `ports: {offset: 100}`, or `ports` of the servers",
+                }
+                .into(),
             });
         }
     }

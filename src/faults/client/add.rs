@@ -1,24 +1,31 @@
 //! Add: more producers or consumers than the lab has, as when an application is scaled out.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
 
 use crate::engine::converge::retire;
 use crate::engine::{Container, Engine, LogOptions, Project, labels};
 use crate::error::Expected;
 use crate::faults::{Fault, Field, Injection, Means, Proof, Target, lacking, of_each};
-use crate::settings::check::MOST_REPLICAS;
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::{CONSUMER, PRODUCER, Topology};
+
+/// The most that are added at once: with all that a lab may have, they still find addresses.
+const MOST_ADDED: u16 = 10;
+/// How long the engine may take to make what a khd that died had asked it for.
+const TO_COME: Duration = Duration::from_secs(2);
 
 /// Of each service that is named, containers are added, and removed when it is undone; those that are named stay as they are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -50,11 +57,8 @@ impl Fault for Add {
             let message = format!("{} is neither producer nor consumer", other.name());
             return Err(Expected::usage(message).hint("brokers are added with --set kafka.servers=N and khd up"));
         }
-        if !(1..=MOST_REPLICAS).contains(&self.replicas) {
-            let message = format!(
-                "{} more replicas are not possible (1 to {MOST_REPLICAS})",
-                self.replicas
-            );
+        if !(1..=MOST_ADDED).contains(&self.replicas) {
+            let message = format!("{} more replicas are not possible (1 to {MOST_ADDED})", self.replicas);
             return Err(Expected::usage(message));
         }
         Ok(())
@@ -109,13 +113,24 @@ impl Fault for Add {
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
-        let project = means.engine.project(&means.topology.project).await?;
-        let added: Vec<Container> = (project.containers.into_iter())
-            .filter(|found| injection.added().any(|name| name == found.name))
-            .collect();
         // What the engine does is told by the observer of containers.
         let (progress, _) = mpsc::unbounded_channel();
-        retire(means.engine.as_ref(), &added, &progress).await
+        let just_asked = Timestamp::now().duration_since(injection.since) < SignedDuration::from_secs(10);
+        let deadline = Instant::now() + if just_asked { TO_COME } else { Duration::ZERO };
+        let mut removed = 0;
+        loop {
+            let project = means.engine.project(&means.topology.project).await?;
+            let added: Vec<Container> = (project.containers.into_iter())
+                .filter(|found| injection.added().any(|name| name == found.name))
+                .collect();
+            removed += added.len();
+            retire(means.engine.as_ref(), &added, &progress).await?;
+            if removed >= injection.targets.len() || Instant::now() >= deadline {
+                return Ok(());
+            }
+            // Until the next look; nothing tells that the engine will not make one any more.
+            sleep(TO_COME / 10).await;
+        }
     }
 
     /// A consumer that joins waits for the others to end their round.
@@ -159,12 +174,16 @@ impl Fault for Add {
             .map(|target| format!("{} is still there", target.name()))
             .collect();
         if injection.targets.iter().any(|target| target.service == CONSUMER) {
+            if view.group.is_none() {
+                lacks.push("no broker coordinates the group".into());
+            }
             let members = view.group.iter().flat_map(|group| &group.members);
-            let addresses: BTreeSet<String> = (project.containers.iter())
-                .filter_map(|found| Some(found.address?.to_string()))
-                .collect();
-            let gone = members.filter(|member| !addresses.contains(&member.host));
-            lacks.extend(gone.map(|member| format!("the group still has a member at {}", member.host)));
+            let there: BTreeSet<Ipv4Addr> = project.containers.iter().filter_map(|found| found.address).collect();
+            // Members from elsewhere than the lab's own containers are somebody else's.
+            let of_lab = |host: &Ipv4Addr| means.topology.dynamic_range.contains(host);
+            let hosts = members.filter_map(|member| member.host.parse().ok()).filter(of_lab);
+            let gone = hosts.filter(|host| !there.contains(host));
+            lacks.extend(gone.map(|host| format!("the group still has a member at {host}")));
         }
         if lacks.is_empty() {
             Ok(format!("{} is gone", injection.names()))
@@ -247,8 +266,8 @@ mod tests {
             refused.unwrap_err().to_string()
         };
         assert_eq!(refused(1, "kafka1"), "kafka1 is neither producer nor consumer");
-        assert!(refused(0, CONSUMER).contains("1 to 50"), "{}", refused(0, CONSUMER));
-        assert!(refused(51, PRODUCER).contains("1 to 50"));
+        assert!(refused(0, CONSUMER).contains("1 to 10"), "{}", refused(0, CONSUMER));
+        assert!(refused(11, PRODUCER).contains("1 to 10"));
         assert!(Add::default().check(&topology, &[Target::sample(PRODUCER)]).is_ok());
     }
 }
