@@ -60,3 +60,43 @@ async fn metrics(registry: Arc<Registry>) -> impl IntoResponse {
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::metrics::counter::Counter;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn what_is_registered_is_served_and_an_address_that_is_taken_is_named() {
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let mut registry = Registry::default();
+        registry.register("khd_test", "A test", Counter::<u64>::default());
+        let server = serve(address, registry).await.unwrap();
+        let answer = get(address, "/metrics").await;
+        assert!(answer.starts_with("HTTP/1.0 200 OK"), "{answer}");
+        assert!(
+            answer.contains("content-type: application/openmetrics-text"),
+            "{answer}"
+        );
+        assert!(answer.contains("khd_test_total 0"), "{answer}");
+        assert!(get(address, "/else").await.starts_with("HTTP/1.0 404"));
+        let refused = serve(address, Registry::default()).await.unwrap_err().to_string();
+        assert!(
+            refused.contains(&format!("cannot serve metrics at {address}")),
+            "{refused}"
+        );
+        drop(server);
+    }
+}

@@ -316,6 +316,39 @@ fn what_cannot_be_scaled_is_refused_before_an_engine_is_asked() {
 }
 
 #[test]
+fn an_exporter_that_could_not_tell_its_servers_apart_is_refused() {
+    let machine = Machine::new();
+    for (arguments, said) in [
+        (
+            "--brokers kafka1:9092",
+            "write it as ID@HOST:PORT, such as 1@kafka1:19092",
+        ),
+        (
+            "--brokers 1@kafka1:9092 --zookeepers zookeeper1",
+            "write it as HOST:PORT",
+        ),
+        ("--brokers 1@kafka1:9092,1@kafka2:9092", "two brokers have the id 1"),
+        ("--brokers 1@kafka1:9092 --listen 9308", "invalid socket address"),
+        ("", "--brokers <LIST>"),
+    ] {
+        machine.refuses(2, &format!("exporter {arguments}"), &[said]);
+    }
+    for (setting, said) in [
+        (
+            "monitoring.interval=500ms",
+            "monitoring.interval: 500ms is not possible (1s to 15s)",
+        ),
+        (
+            "monitoring.interval=1m",
+            "monitoring.interval: 1m is not possible (1s to 15s)",
+        ),
+        ("kafka.ports=[9090,2,3]", "9090 is used twice"),
+    ] {
+        machine.refuses(2, &format!("render --set {setting}"), &[said]);
+    }
+}
+
+#[test]
 fn an_idempotent_producer_needs_all_acknowledgements() {
     let machine = Machine::new();
     machine.refuses(

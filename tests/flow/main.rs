@@ -288,7 +288,8 @@ async fn a_stop_that_the_engine_says_failed_may_have_worked_and_is_undone() {
         panic!("{ending:?}");
     };
     assert!(!fault_in_place && error.contains("it took too long"), "{error}");
-    assert_eq!(lab.engine.calls(), [START]);
+    // It may still be at it, so it is asked again: a container that ends after its start would stay down.
+    assert_eq!(lab.engine.calls(), [STOP, START]);
     assert!(lab.journaled().is_empty());
 }
 

@@ -126,10 +126,12 @@ fn stock_tools_see_the_lab(lab: &Lab) {
     services.sort_unstable();
     let expected = [
         "consumer",
+        "exporter",
         "kafka1",
         "kafka2",
         "kafka3",
         "producer",
+        "prometheus",
         "zookeeper1",
         "zookeeper2",
         "zookeeper3",

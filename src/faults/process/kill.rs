@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, gone, registrations_expire, start, together};
+use super::{back, gone, start, startable, together};
 use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::timeline::view::View;
 use crate::topology::Topology;
@@ -37,7 +37,7 @@ impl Fault for Kill {
     }
 
     async fn undo_not_before(&self, means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
-        registrations_expire(means, injection).await
+        startable(means, injection).await
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {

@@ -10,13 +10,15 @@ pub mod stop;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::faults::{Injection, Means, Proof, Target};
 use crate::timeline::conditions::Lacking;
 use crate::timeline::view::View;
 use crate::topology::Expectation;
 
+/// How long after it was asked the engine may still be ending a container: the longest grace period, and time to act.
+const ENDING: SignedDuration = SignedDuration::from_secs(60);
 /// ZooKeeper expires sessions once per tick, and needs one to tell the quorum.
 const EXPIRY: Duration = Duration::from_secs(4);
 
@@ -42,6 +44,32 @@ async fn start(means: &Means, injection: &Injection) -> anyhow::Result<()> {
             .collect(),
     )
     .await
+}
+
+/// Waits for the end of targets that a khd had asked the engine to end before it died: the engine goes on with that for as
+/// long as the grace period, and until then a start changes nothing. Nothing tells whether it is at it, so it is asked again.
+async fn await_ends(means: &Means, injection: &Injection) -> anyhow::Result<()> {
+    if Timestamp::now().duration_since(injection.since) > ENDING {
+        return Ok(());
+    }
+    let project = means.engine.project(&means.topology.project).await?;
+    let runs = |target: &&Target| {
+        let mut containers = project.containers.iter();
+        containers.any(|found| found.name == target.container && found.state == "running")
+    };
+    let running = injection.targets.iter().filter(runs);
+    together(
+        running
+            .map(|target| means.engine.stop(&target.container, None))
+            .collect(),
+    )
+    .await
+}
+
+/// The moment from which targets that were ended can be started again.
+async fn startable(means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
+    await_ends(means, injection).await?;
+    registrations_expire(means, injection).await
 }
 
 /// Exit codes of a broker that took its registration in ZooKeeper away before it went: as by itself, or by SIGTERM.

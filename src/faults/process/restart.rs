@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, gone, registrations_expire, start, together};
+use super::{back, gone, start, startable, together};
 use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::settings::duration;
 use crate::timeline::view::View;
@@ -54,7 +54,7 @@ impl Fault for Restart {
 
     /// One that did not end in its grace time was killed.
     async fn undo_not_before(&self, means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
-        registrations_expire(means, injection).await
+        startable(means, injection).await
     }
 
     /// The start is what undoes the stop, so that it happens too when khd dies in between.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{back, gone, registrations_expire, start, together};
+use super::{back, gone, start, startable, together};
 use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::settings::duration;
 use crate::timeline::view::View;
@@ -50,7 +50,7 @@ impl Fault for Stop {
 
     /// One that did not end in its grace time was killed.
     async fn undo_not_before(&self, means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
-        registrations_expire(means, injection).await
+        startable(means, injection).await
     }
 
     async fn undo(&self, means: &Means, injection: &Injection) -> anyhow::Result<()> {
