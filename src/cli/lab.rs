@@ -177,7 +177,9 @@ impl Lab {
             Bound::at_most(limit.as_secs_f64() * 1000.0)
         };
         let mut all = Limits::from([
-            ("gap".to_owned(), time(limits.gap, 10)),
+            // A broker may coordinate the group as well: when its session has ended, its successor waits for those of the
+            // members that have to join anew (10 s). Members were seen to go on after 28 to 29 s.
+            ("gap".to_owned(), time(limits.gap, 20)),
             ("leaders-moved".to_owned(), time(limits.leaders_moved, 5)),
             ("time-to-recover".to_owned(), time(limits.time_to_recover, 10)),
         ]);

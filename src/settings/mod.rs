@@ -278,7 +278,7 @@ pub struct Monitoring {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
     /// Longest time without an acknowledgement or a delivery on a partition;
-    /// by default `zookeeper.session.timeout.ms` + 10 s.
+    /// by default `zookeeper.session.timeout.ms` + 20 s.
     #[serde(with = "duration::option")]
     pub gap: Option<Duration>,
     /// Longest time until no partition is led by a stopped broker; by default `zookeeper.session.timeout.ms` + 5 s.
