@@ -34,6 +34,7 @@ pub async fn ask(broker: Broker, cluster: Arc<Mutex<Cluster>>) {
         if locked(&cluster).silent(broker.id) {
             tracing::warn!("{} does not answer: {error:#}", broker.server);
         }
+        // Nothing tells that a broker is back; this asks until the exporter ends.
         sleep(RETRY).await;
     }
 }

@@ -231,6 +231,7 @@ async fn a_file_is_written_into_a_running_container_over_and_over_and_anyone_may
     lab.file.services["server"].command =
         shell("until [ -f /run/last ]; do sleep 0.1; done; ls -l /run/told; cat /run/told");
     lab.up().await;
+    // The script waits for its last file; the deadline is that of the test.
     let server = lab.container("server", 1).await.name;
     for content in ["first\n", "second\n"] {
         lab.docker

@@ -187,6 +187,7 @@ fn watch(lab: &Lab, prometheus: &Prometheus, over: &AtomicBool) -> Seen {
             // One that has had data is not asked again.
             *data = *data || !prometheus.query(query).is_empty();
         }
+        // Between two looks; the drill's end ends them.
         std::thread::sleep(Duration::from_millis(500));
     }
     seen

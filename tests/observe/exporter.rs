@@ -64,6 +64,7 @@ impl Lab {
                 "{line} is not in {}",
                 self.scraped()
             );
+            // Between two scrapes; the deadline above bounds them.
             sleep(Duration::from_millis(20)).await;
         }
         begun.elapsed()
