@@ -2,7 +2,7 @@ import java.util.Arrays;
 
 /**
  * Starts the JMX exporter in this JVM, and then what has to be run. As an agent (-javaagent) it does the same, but every
- * class then passes a hook that looks for agents' changes, which costs a JVM half of what its class archive saves.
+ * class then passes a hook that looks for agents' changes, also those of the class archive.
  */
 public final class WithMetrics {
     private WithMetrics() {}
