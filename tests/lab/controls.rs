@@ -182,17 +182,16 @@ fn what_is_written_in_the_place_of_lost_messages_is_judged_too(lab: &Lab, lost: 
     });
 
     let verified = lab.run(&["verify", "--json"], 1).json();
-    let consequences = [
-        "lost-write",
-        "inconsistent-offset",
-        "offset-monotonicity",
-        "nonmonotonic-poll",
-    ];
+    let mut consequences = vec!["lost-write", "inconsistent-offset", "offset-monotonicity"];
+    // The group's coordinator was away too; a slow machine lets the member's session end, and a rebalance excuses it.
+    if members(lab).iter().any(|member| member.went_back) {
+        consequences.push("nonmonotonic-poll");
+    }
     assert_eq!(failed(&verified), consequences);
     assert_eq!(measured(&verified, "lost-write", "lost"), lost, "it is the same loss");
     assert_eq!(measured(&verified, "inconsistent-offset", "count"), lost);
 
-    let expectations = consequences.map(|id| format!("{id}>0"));
+    let expectations: Vec<String> = consequences.iter().map(|id| format!("{id}>0")).collect();
     let mut arguments = vec!["verify"];
     arguments.extend(expectations.iter().flat_map(|expectation| ["--expect", expectation]));
     lab.run(&arguments, 0).says(&format!("{lost} of"));
@@ -306,6 +305,8 @@ struct Member {
     /// The offset after the last that it delivered.
     processed: i64,
     committed: i64,
+    /// It went back in the partition, and no rebalance had given it anew.
+    went_back: bool,
 }
 
 /// What the ledgers of the group's members say, those that started first before the others.
@@ -327,18 +328,23 @@ fn members(lab: &Lab) -> Vec<Member> {
 impl Member {
     fn read(ledger: &str) -> Self {
         let mut member = Self::default();
+        let mut position = None;
         // The last line of one that is alive may not be whole.
         for line in ledger
             .lines()
             .map_while(|line| serde_json::from_str::<Value>(line).ok())
         {
             match line["line"].as_str().unwrap() {
+                "assigned" => position = None,
                 "consumer" => member.started = line["started"].as_i64().unwrap(),
                 "delivered" => {
                     let partitions = line["partitions"].as_array().into_iter().flatten();
                     for run in partitions.flat_map(|partition| partition["runs"].as_array().unwrap()) {
-                        member.first.get_or_insert(run[0].as_i64().unwrap());
-                        member.processed = run[1].as_i64().unwrap() + 1;
+                        let [first, last] = [&run[0], &run[1]].map(|offset| offset.as_i64().unwrap());
+                        member.first.get_or_insert(first);
+                        member.went_back |= position.is_some_and(|position| first < position);
+                        member.processed = last + 1;
+                        position = Some(last + 1);
                     }
                 }
                 "committed" => member.committed = line["offsets"][0]["offset"].as_i64().unwrap(),
