@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs and starts what is missing to run a lab: a Docker engine, mmdebstrap, kcat, jq, a C compiler, make.
-# With --dev also what scripts/test.sh needs: cargo-nextest, cargo-deny, shellcheck, npm, Chromium, Docker Compose v2.
+# With --dev also what scripts/test.sh needs: cargo-nextest, cargo-deny, shellcheck, npm, Chromium and its driver, Docker Compose v2.
 # Does nothing where nothing is missing, so it can be run as often as one likes; root (or sudo) only if it must install.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # dockerd's folder, which a user's PATH lacks on Debian
@@ -33,7 +33,9 @@ install_packages() {
     if [ "$dev" ]; then
         has shellcheck || packages+=(shellcheck)
         has npm || packages+=(npm) # holds dashboards to Grafana's types
-        has chromium || packages+=(chromium) # opens the HTML report in tests and for pictures
+        # Open the HTML report and the live page in tests and for pictures.
+        has chromium || packages+=(chromium)
+        has chromedriver || packages+=(chromium-driver)
     fi
     [ ${#packages[@]} -gt 0 ] || return 0
     has apt-get || die "this is no Debian: install what these packages hold by hand: ${packages[*]}"

@@ -31,4 +31,7 @@ pub mod history;
 
 pub mod report;
 
+pub mod live;
+pub mod web;
+
 pub mod cli;

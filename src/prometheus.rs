@@ -45,6 +45,31 @@ pub async fn targets(address: SocketAddr) -> anyhow::Result<Vec<Target>> {
     Ok(targets.active_targets)
 }
 
+/// Asks what a query that gives one number comes to at this moment; nothing where there is no data.
+///
+/// # Errors
+/// When it does not answer in time, or not as Prometheus does.
+pub async fn number(address: SocketAddr, query: &str) -> anyhow::Result<Option<f64>> {
+    #[derive(Deserialize)]
+    struct Data {
+        result: Vec<Series>,
+    }
+    #[derive(Deserialize)]
+    struct Series {
+        /// When, and what, as text: there are numbers that JSON has not.
+        value: (f64, String),
+    }
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    let query: String = query.bytes().map(encode).collect();
+    let data: Data = ask(address, &format!("query?query={query}")).await?;
+    let number = data.result.first().map(|series| series.value.1.parse::<f64>());
+    let number = number.transpose().context("Prometheus gives a number that is none")?;
+    Ok(number.filter(|number| number.is_finite()))
+}
+
 /// Asks `path` of its interface, as `query?query=up`.
 ///
 /// # Errors

@@ -469,13 +469,13 @@ fn render_prints_a_compose_file_with_every_service_of_the_lab() {
     let mut expected: Vec<String> = (1..=3)
         .flat_map(|n| [format!("kafka{n}"), format!("zookeeper{n}")])
         .collect();
-    expected.extend(["producer", "consumer", "exporter", "prometheus"].map(str::to_owned));
+    expected.extend(["producer", "consumer", "exporter", "prometheus", "grafana", "kafka-ui"].map(str::to_owned));
     expected.sort();
     let mut sorted: Vec<String> = services.into_iter().cloned().collect();
     sorted.sort();
     assert_eq!(sorted, expected);
     let more = rendered("--set kafka.servers=5 --set zookeeper.servers=1");
-    assert_eq!(more["services"].as_object().unwrap().len(), 10);
+    assert_eq!(more["services"].as_object().unwrap().len(), 12);
     assert!(more["services"]["kafka5"].is_object() && more["services"]["zookeeper2"].is_null());
 }
 

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use crate::cli::lab::{Lab, unless_interrupted};
 use crate::cli::terminal::{Output, Steps, table};
+use crate::cli::ui::{self, Missing};
 use crate::cli::{interrupt, settings};
 use crate::engine::images::{self, Origin, Presence, Row};
 use crate::error::Exit;
@@ -32,10 +33,12 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     if let Some(Action::Build) = args.action {
         let cancel = interrupt::on_signal("ending", || "an image may be half built".into())?;
         let steps = Steps::show();
-        let wanted = images::needed(&lab.file).into_keys();
+        let wanted = images::needed(&lab.file.without_profiles()).into_keys();
         let built = unless_interrupted(&cancel, images::obtain(lab.engine.as_ref(), wanted, steps.sender())).await;
+        let missing = ui::obtain(&lab, steps.sender()).await;
         steps.end().await;
         built?;
+        missing.iter().for_each(Missing::tell);
     }
     let rows = images::list(lab.engine.as_ref(), &lab.file).await?;
     let text = if args.output.json() {

@@ -19,12 +19,12 @@ mod expect;
 mod exporter;
 mod fail;
 mod faults;
-mod gaps;
 mod images;
 mod interrupt;
 mod lab;
 mod logs;
 mod notice;
+mod open;
 mod produce;
 mod ps;
 mod render;
@@ -34,9 +34,11 @@ mod restore;
 mod run;
 mod runs;
 mod scale;
+mod serve;
 mod settings;
 mod status;
 mod terminal;
+mod ui;
 mod up;
 mod verify;
 mod watch;
@@ -62,6 +64,8 @@ Examples:
   khd fail kafka2 --how kill the same without warning
   khd drill run --tag smoke  run the scripted drills of that tag
   khd verify                 judge the lab as it stands
+  khd open grafana           open the lab's dashboards
+  khd serve                  show the lab on a page, as it lives
   khd report latest          judge the newest run again, from what it left on disk
   khd down                   remove all of it
 
@@ -91,6 +95,8 @@ enum Command {
     Status(status::Args),
     Ps(ps::Args),
     Logs(logs::Args),
+    Open(open::Args),
+    Serve(serve::Args),
     Down(down::Args),
     Render(render::Args),
     Config(config::Args),
@@ -147,6 +153,8 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Checks(args) => checks::run(args),
         Command::Status(args) => status::run(args, &settings).await,
         Command::Ps(args) => ps::run(args, &settings).await,
+        Command::Open(args) => open::run(args, &settings).await,
+        Command::Serve(args) => serve::run(args, &settings).await,
         Command::Logs(args) => logs::run(args, &settings).await,
         Command::Down(args) => down::run(args, &settings).await,
         Command::Render(args) => render::run(args, &settings),

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::lab::Lab;
 use crate::cli::settings;
 use crate::cli::terminal::{Output, table};
+use crate::cli::ui::{self, Missing};
 use crate::drill::wait::until;
 use crate::error::Exit;
 use crate::faults::Injection;
@@ -29,7 +30,9 @@ pub struct Args {
 
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let lab = Lab::running(settings).await?;
-    let expected = lab.expectation(&lab.project().await?);
+    let project = lab.project().await?;
+    let expected = lab.expectation(&project);
+    let missing = ui::missing(&lab, &project).await?;
     let timeline = Timeline::unrecorded();
     lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
     let _observers = lab.observe(&timeline);
@@ -50,9 +53,11 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let view = timeline.view().borrow().clone();
     let faults = Journal::at(lab.dir.journal()).entries()?;
     let text = if args.output.json() {
-        serde_json::to_string_pretty(&summary(&view, &expected, &faults))? + "\n"
+        let mut summary = summary(&view, &expected, &faults);
+        summary["missing"] = serde_json::to_value(&missing)?;
+        serde_json::to_string_pretty(&summary)? + "\n"
     } else {
-        readable(&view, &expected, &faults)
+        readable(&view, &expected, &faults, &missing)
     };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(Exit::Passed)
@@ -107,7 +112,7 @@ fn summary(view: &View, expected: &Expectation, faults: &[Injection]) -> Value {
     })
 }
 
-fn readable(view: &View, expected: &Expectation, faults: &[Injection]) -> String {
+fn readable(view: &View, expected: &Expectation, faults: &[Injection], missing: &[Missing]) -> String {
     let mut rows = Vec::new();
     for service in &expected.zookeepers {
         let mode = view
@@ -168,6 +173,12 @@ fn readable(view: &View, expected: &Expectation, faults: &[Injection]) -> String
     }
     for entry in faults {
         text += &format!("fault       {} since {}\n", entry.words(), entry.since);
+    }
+    for missing in missing {
+        text += &format!(
+            "missing     {}: {}\n            {}\n",
+            missing.service, missing.why, missing.hint
+        );
     }
     match conditions::healthy(view, expected).as_slice() {
         [] => text += "\nthe lab is healthy\n",

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::lab::{Lab, command_line, parse_duration, unless_interrupted};
 use crate::cli::notice::Board;
 use crate::cli::terminal::{Steps, watched};
+use crate::cli::ui::{self, Missing};
 use crate::cli::{interrupt, settings};
 use crate::compose::model::ComposeFile;
 use crate::compose::render::JMX_EXPORTER_VARIABLE;
@@ -65,7 +66,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
 pub async fn bring_up(lab: &Lab, timeout: Duration, cancel: &CancellationToken) -> anyhow::Result<String> {
     let began = Instant::now();
     let engine = lab.engine.as_ref();
-    for warning in preflight::check(engine, &lab.file).await? {
+    for warning in preflight::check(engine, &lab.file.without_profiles()).await? {
         tell!("khd: warning: {}\n     {}", warning.message, warning.hint);
     }
     let steps = Steps::show();
@@ -73,12 +74,19 @@ pub async fn bring_up(lab: &Lab, timeout: Duration, cancel: &CancellationToken) 
     steps.end().await;
     converged?;
     let ready = ready(lab, timeout, cancel).await?;
-    Ok(format!("{ready}, after {:.1} s", began.elapsed().as_secs_f64()))
+    let ready = format!("{ready}, after {:.1} s", began.elapsed().as_secs_f64());
+    ui::start(lab, cancel).await?.iter().for_each(Missing::tell);
+    Ok(ready)
 }
 
 async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
     let engine = lab.engine.as_ref();
-    let images = images::obtain(engine, images::needed(&lab.file).into_keys(), steps.sender()).await?;
+    let images = images::obtain(
+        engine,
+        images::needed(&lab.file.without_profiles()).into_keys(),
+        steps.sender(),
+    )
+    .await?;
     lab.dir.save_settings(&lab.settings)?;
     // A lab that is brought up has no faults: those that an earlier khd left are undone.
     let journal = lab.journal();
@@ -106,14 +114,14 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
     let journal = lab.journal();
     if !journal.entries()?.is_empty() {
         let answer = |view: &View| conditions::brokers_answer(view, &expected);
-        let outcome = alive(&timeline, answer, deadline, cancel).await;
+        let outcome = alive(lab, &timeline, answer, deadline, cancel).await;
         require(lab, outcome, within).await?;
         journal
             .undo(&lab.means(expected.clone()), Injection::in_kafka, |_| {})
             .await?;
     }
     let healthy = |view: &View| conditions::healthy(view, &expected);
-    let outcome = alive(&timeline, healthy, deadline, cancel).await;
+    let outcome = alive(lab, &timeline, healthy, deadline, cancel).await;
     require(lab, outcome, within).await?;
 
     let mut proven = format!(
@@ -125,7 +133,7 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
     );
     if expected.workload.producers > 0 && expected.workload.consumers > 0 {
         let sent = timeline.view().borrow().offsets.map(|offsets| offsets.end);
-        let outcome = alive(&timeline, |view| gone_through(view, sent), deadline, cancel).await;
+        let outcome = alive(lab, &timeline, |view| gone_through(view, sent), deadline, cancel).await;
         require(lab, outcome, within).await?;
         proven += &format!(
             ", group {} stable, messages go all the way through",
@@ -134,7 +142,7 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
     }
     if let Some(monitoring) = &lab.topology.monitoring {
         let scraped = scraped(monitoring.prometheus, &lab.file, &expected, deadline, cancel);
-        let outcome = unless_dead(&timeline, cancel, scraped).await;
+        let outcome = unless_dead(lab, &timeline, cancel, scraped).await;
         require(lab, outcome, within).await?;
         proven += &format!(", Prometheus scrapes all of it (http://{})", monitoring.prometheus);
     }
@@ -198,7 +206,11 @@ fn unscraped(targets: &[Target], jobs: &[(&str, usize)]) -> Lacking {
         let found = targets.iter().filter(|target| target.scrape_pool == *job).count();
         (found < *wanted).then(|| format!("prometheus has {found} of {wanted} targets of job {job}"))
     });
-    let down = targets.iter().filter(|target| target.health != "up");
+    // Other jobs are of services that may be missing.
+    let required = targets
+        .iter()
+        .filter(|target| jobs.iter().any(|(job, _)| *job == target.scrape_pool));
+    let down = required.filter(|target| target.health != "up");
     let down = down.map(|target| match target.last_error.as_str() {
         "" => format!("prometheus has not scraped {} yet", target.scrape_url),
         error => format!("prometheus cannot scrape {}: {error}", target.scrape_url),
@@ -208,6 +220,7 @@ fn unscraped(targets: &[Target], jobs: &[(&str, usize)]) -> Lacking {
 
 /// Waits for a condition, but not for containers that are dead: khd restarts none.
 async fn alive(
+    lab: &Lab,
     timeline: &Timeline,
     condition: impl Fn(&View) -> Lacking + Clone,
     deadline: Instant,
@@ -219,30 +232,38 @@ async fn alive(
         condition.clone(),
         until(timeline.view(), left, cancel, condition),
     );
-    unless_dead(timeline, cancel, ready).await
+    unless_dead(lab, timeline, cancel, ready).await
 }
 
 /// Waits for work, but not once a container is dead.
-async fn unless_dead(timeline: &Timeline, cancel: &CancellationToken, ready: impl Future<Output = Outcome>) -> Outcome {
-    let dead = until(timeline.view(), Duration::MAX / 4, cancel, |view| match exited(view) {
-        None => vec!["nothing has exited".into()],
-        Some(_) => Vec::new(),
+async fn unless_dead(
+    lab: &Lab,
+    timeline: &Timeline,
+    cancel: &CancellationToken,
+    ready: impl Future<Output = Outcome>,
+) -> Outcome {
+    let dead = until(timeline.view(), Duration::MAX / 4, cancel, |view| {
+        match exited(lab, view) {
+            None => vec!["nothing has exited".into()],
+            Some(_) => Vec::new(),
+        }
     });
     tokio::select! {
         outcome = ready => outcome,
-        _ = dead => match exited(&timeline.view().borrow()) {
+        _ = dead => match exited(lab, &timeline.view().borrow()) {
             Some(service) => Outcome::Expired(vec![format!("{service} has exited")]),
             None => Outcome::Interrupted,
         },
     }
 }
 
-fn exited(view: &View) -> Option<String> {
+/// A service that is dead, of those without which there is no lab.
+fn exited(lab: &Lab, view: &View) -> Option<String> {
     let gone = |state: &String| state == "exited" || state == "dead";
-    view.containers
-        .iter()
-        .find(|(_, state)| gone(state))
-        .map(|((service, _), _)| service.clone())
+    let mut dead = view.containers.iter().filter(|(_, state)| gone(state));
+    let required = |service: &String| lab.file.services.get(service).is_none_or(|s| s.profiles.is_empty());
+    let found = dead.find(|((service, _), _)| required(service));
+    found.map(|((service, _), _)| service.clone())
 }
 
 /// A message that was sent after `sent` was taken has been consumed and committed.
@@ -362,7 +383,12 @@ mod tests {
             unscraped(&some, &jobs),
             ["prometheus has not scraped http://brokers:1/metrics yet"]
         );
-        let all = [target("kafka", "up"), target("brokers", "up"), target("brokers", "up")];
+        let all = [
+            target("kafka", "up"),
+            target("brokers", "up"),
+            target("brokers", "up"),
+            target("kafka-exporter", "down"),
+        ];
         assert_eq!(unscraped(&all, &jobs), [""; 0]);
     }
 }

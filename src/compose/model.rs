@@ -33,6 +33,9 @@ pub struct Service {
     /// Host name inside the lab; Docker's own (the container's short id) when missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
+    /// Profiles with which it starts; by itself where it has none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub profiles: Vec<String>,
     /// Arguments for the image's entrypoint.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
@@ -179,6 +182,19 @@ pub struct Config {
 }
 
 impl ComposeFile {
+    /// It with only those services that start without a profile.
+    pub fn without_profiles(&self) -> Self {
+        let mut file = self.clone();
+        file.services.retain(|_, service| service.profiles.is_empty());
+        file
+    }
+
+    /// Names of the services that start with a profile only.
+    pub fn with_profile(&self) -> impl Iterator<Item = &str> {
+        let services = self.services.iter().filter(|(_, service)| !service.profiles.is_empty());
+        services.map(|(name, _)| name.as_str())
+    }
+
     /// The file as YAML, with every `$` doubled, so that Compose takes values literally.
     ///
     /// # Errors

@@ -1,9 +1,11 @@
 //! Fills the Compose model from settings and topology.
 //!
-//! Services are made kind by kind: ZooKeeper servers, brokers, the workload, and in `monitoring` who watches them.
+//! Services are made kind by kind: ZooKeeper servers, brokers, the workload, in `monitoring` who watches them, and in `ui`
+//! the pages that others made.
 //! Environment follows the contract of the cp-kafka and cp-zookeeper images, which khd's own recipes follow as well.
 
 pub mod monitoring;
+mod ui;
 
 use indexmap::IndexMap;
 
@@ -41,7 +43,7 @@ const LEDGERS_PATH: &str = "/var/lib/khd";
 
 /// Renders the lab that settings ask for.
 pub fn render(settings: &Settings, topology: &Topology) -> ComposeFile {
-    let images = References::of(&settings.images);
+    let images = References::of(settings);
     let mut file = ComposeFile {
         name: topology.project.clone(),
         services: IndexMap::new(),
@@ -70,6 +72,7 @@ pub fn render(settings: &Settings, topology: &Topology) -> ComposeFile {
     add(&mut file, PRODUCER, producer(settings, topology, &images));
     add(&mut file, CONSUMER, consumer(settings, topology, &images));
     monitoring::add(&mut file, settings, topology, &images);
+    ui::add(&mut file, settings, topology, &images);
     for (client, properties) in [
         (PRODUCER, &settings.producer.properties),
         (CONSUMER, &settings.consumer.properties),
@@ -348,21 +351,28 @@ struct References {
     zookeeper: String,
     kafka: String,
     khd: String,
+    grafana: String,
+    manager: String,
+    kafka_exporter: String,
 }
 
 impl References {
-    fn of(images: &Images) -> Self {
+    fn of(settings: &Settings) -> Self {
+        let or = |named: &Option<String>, default: &str| named.clone().unwrap_or_else(|| default.to_owned());
         let own = |each: &EachImage| Self {
-            zookeeper: each.zookeeper.clone().unwrap_or_else(|| ZOOKEEPER_IMAGE.into()),
-            kafka: each.kafka.clone().unwrap_or_else(|| KAFKA_IMAGE.into()),
-            khd: each.khd.clone().unwrap_or_else(|| KHD_IMAGE.into()),
+            zookeeper: or(&each.zookeeper, ZOOKEEPER_IMAGE),
+            kafka: or(&each.kafka, KAFKA_IMAGE),
+            khd: or(&each.khd, KHD_IMAGE),
+            grafana: or(&each.grafana, ui::GRAFANA_IMAGE),
+            manager: or(&each.manager, ui::manager_image(settings.monitoring.manager)),
+            kafka_exporter: or(&each.kafka_exporter, ui::KAFKA_EXPORTER_IMAGE),
         };
-        match images {
+        match &settings.images {
             Images::Set(ImageSet::Khd) => own(&EachImage::default()),
             Images::Set(ImageSet::Confluent) => own(&EachImage {
                 zookeeper: Some(format!("confluentinc/cp-zookeeper:{CONFLUENT_TAG}")),
                 kafka: Some(format!("confluentinc/cp-kafka:{CONFLUENT_TAG}")),
-                khd: None,
+                ..EachImage::default()
             }),
             Images::Each(each) => own(each),
         }
@@ -511,6 +521,12 @@ fn kafka_probe(port: u16) -> String {
 mod tests {
     use super::*;
 
+    /// Dashboards are files of their own, and long.
+    const FILTERS: [(&str, &str); 2] = [
+        (r"khd/khd:\S+", "khd/khd:VERSION"),
+        (r"content: '\{.*'", "content: 'A DASHBOARD'"),
+    ];
+
     fn rendered(change: impl FnOnce(&mut Settings)) -> ComposeFile {
         let mut settings = Settings::default();
         change(&mut settings);
@@ -519,7 +535,7 @@ mod tests {
 
     #[test]
     fn the_default_lab_renders_to_this_compose_file() {
-        insta::with_settings!({filters => vec![(r"khd/khd:\S+", "khd/khd:VERSION")]}, {
+        insta::with_settings!({filters => FILTERS}, {
             insta::assert_snapshot!(rendered(|_| {}).to_yaml().unwrap());
         });
     }
@@ -599,14 +615,14 @@ mod tests {
             s.zookeeper.servers = 1;
             s.kafka.disk = Some("600m".into());
         });
-        insta::with_settings!({filters => vec![(r"khd/khd:\S+", "khd/khd:VERSION")]}, {
+        insta::with_settings!({filters => FILTERS}, {
             insta::assert_snapshot!(file.to_yaml().unwrap());
         });
     }
 
     #[test]
     fn no_port_is_published_beyond_loopback() {
-        let file = rendered(|_| {});
+        let file = rendered(|s| s.monitoring.kafka_exporter = true);
         let hosts = file
             .services
             .values()

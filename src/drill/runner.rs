@@ -182,16 +182,8 @@ impl Runner<'_> {
         let (means, run) = (&stage.means, stage.run.name());
         let begins = |injection: &Injection| {
             let asked = fail.targets.iter().filter(|target| target.is_role());
-            let injected = Kind::FaultInjected {
-                id: step,
-                fault: fail.how.name().into(),
-                targets: injection.targets.iter().map(Target::name).collect(),
-                out: fault.out(&injection.targets, &means.topology),
-                adds: fault.adds(),
-                options: fail.how.options(),
-                asked: asked.map(ToString::to_string).collect(),
-            };
-            stage.timeline.emit("khd", injected);
+            let asked = asked.map(ToString::to_string).collect();
+            stage.timeline.emit("khd", injection.injected(&means.topology, asked));
         };
         let injection = stage
             .journal

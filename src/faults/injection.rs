@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::faults::{Field, How, Target};
+use crate::timeline::event::Kind;
 use crate::topology::Topology;
 
 /// A fault on its targets, as it is journaled.
@@ -36,6 +37,20 @@ impl Injection {
     /// It in words: `kill of kafka2`.
     pub fn words(&self) -> String {
         format!("{} of {}", self.how.name(), self.names())
+    }
+
+    /// The event that tells of it; `asked` are the roles that the user named.
+    pub fn injected(&self, topology: &Topology, asked: Vec<String>) -> Kind {
+        let fault = self.how.fault();
+        Kind::FaultInjected {
+            id: self.id,
+            fault: self.how.name().into(),
+            targets: self.targets.iter().map(Target::name).collect(),
+            out: fault.out(&self.targets, topology),
+            adds: fault.adds(),
+            options: self.how.options(),
+            asked,
+        }
     }
 
     /// Whether it is in Kafka's own state, so that it cannot be undone while no broker answers.

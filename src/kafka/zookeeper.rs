@@ -58,6 +58,23 @@ async fn srvr(address: SocketAddr) -> anyhow::Result<String> {
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
+/// Opens a session with an ensemble, `address:port` separated by commas.
+///
+/// # Errors
+/// When no server of it serves.
+pub(super) async fn connect(servers: &str) -> anyhow::Result<Client> {
+    let connector = Client::connector()
+        .with_session_timeout(SESSION_TIMEOUT)
+        .with_connection_timeout(CONNECTION_TIMEOUT)
+        .with_fail_eagerly();
+    // It logs a warning for each server that does not serve; the error tells as much.
+    let connected = connector
+        .connect(servers)
+        .with_subscriber(NoSubscriber::default())
+        .await;
+    connected.with_context(|| format!("cannot connect to ZooKeeper at {servers}"))
+}
+
 /// A session with an ensemble, made when it is first needed, and again after it was lost.
 ///
 /// While it holds, the client moves by itself from a server that died to another.
@@ -99,18 +116,7 @@ impl Ensemble {
     async fn read_controller(&mut self) -> anyhow::Result<Option<Controller>> {
         let client = match &mut self.client {
             Some(client) => client,
-            none => {
-                let connector = Client::connector()
-                    .with_session_timeout(SESSION_TIMEOUT)
-                    .with_connection_timeout(CONNECTION_TIMEOUT)
-                    .with_fail_eagerly();
-                // It logs a warning for each server that does not serve; the error tells as much.
-                let connected = connector
-                    .connect(&self.servers)
-                    .with_subscriber(NoSubscriber::default())
-                    .await;
-                none.insert(connected.with_context(|| format!("cannot connect to ZooKeeper at {}", self.servers))?)
-            }
+            none => none.insert(connect(&self.servers).await?),
         };
         // Kafka writes both nodes in one transaction; reading both in one request sees them before or after it.
         let mut read = client.new_multi_reader();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::error::Expected;
 use crate::settings::{Acks, Data, Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY, duration};
-use crate::topology::{EXPORTER_PORT, PROMETHEUS_PORT};
+use crate::topology;
 
 /// The most brokers, and the most ZooKeeper servers.
 const MOST_SERVERS: u16 = 5;
@@ -149,14 +149,15 @@ fn size(key: &str, value: &str, wrong: &mut Vec<String>) {
 fn ports_differ(settings: &Settings, wrong: &mut Vec<String>) {
     let mut seen = HashSet::new();
     let rows = [(&settings.kafka, 9092), (&settings.zookeeper, 2181)];
-    if settings.monitoring.enabled {
-        seen.extend([EXPORTER_PORT, PROMETHEUS_PORT]);
-    }
+    let monitoring = topology::Monitoring::ports(&settings.monitoring);
+    seen.extend(monitoring.iter().copied());
     for (servers, base) in rows {
         for n in 1..=servers.servers.min(MOST_SERVERS) {
             let port = servers.port(n, base);
             if !seen.insert(port) {
-                wrong.push(format!("kafka.ports and zookeeper.ports: {port} is used twice (the monitoring has {EXPORTER_PORT} and {PROMETHEUS_PORT})"));
+                wrong.push(format!(
+                    "kafka.ports and zookeeper.ports: {port} is used twice (the monitoring has {monitoring:?})"
+                ));
             }
         }
     }

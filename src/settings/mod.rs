@@ -86,6 +86,12 @@ pub struct EachImage {
     pub kafka: Option<String>,
     /// Image of producers and consumers.
     pub khd: Option<String>,
+    /// Image of Grafana.
+    pub grafana: Option<String>,
+    /// Image of the page on which the cluster is browsed: of kafka-ui or of Kafka Manager, as `monitoring.manager` says.
+    pub manager: Option<String>,
+    /// Image of danielqsj/kafka-exporter.
+    pub kafka_exporter: Option<String>,
 }
 
 /// What becomes of the data when the lab goes down.
@@ -271,6 +277,32 @@ pub struct Monitoring {
     /// Time between two scrapes, and between two evaluations of rules. The demo's is 15 s.
     #[serde(with = "duration")]
     pub interval: Duration,
+    /// Whether Grafana and the manager run, where their images can be had.
+    pub ui: bool,
+    /// Which page the cluster is browsed on.
+    pub manager: Manager,
+    /// Whether danielqsj/kafka-exporter runs too, under its name in the demo.
+    pub kafka_exporter: bool,
+}
+
+/// A page on which a cluster is browsed: its brokers, topics, groups and messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Manager {
+    /// kafbat/kafka-ui. It is kept, knows the Kafka that runs, and asks the brokers alone.
+    KafkaUi,
+    /// The demo's Kafka Manager (now CMAK), which reads ZooKeeper. Its last release is of 2022 and knows Kafka up to 3.2.
+    KafkaManager,
+}
+
+impl Manager {
+    /// Its service in the lab.
+    pub fn service(self) -> &'static str {
+        match self {
+            Self::KafkaUi => "kafka-ui",
+            Self::KafkaManager => "kafka-manager",
+        }
+    }
 }
 
 /// Limits that verdicts are judged by. Each has a default that follows from the lab.
@@ -349,6 +381,9 @@ impl Default for Settings {
             monitoring: Monitoring {
                 enabled: true,
                 interval: Duration::from_secs(2),
+                ui: true,
+                manager: Manager::KafkaUi,
+                kafka_exporter: false,
             },
             limits: Limits::default(),
         }

@@ -11,7 +11,7 @@ use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::settings::Settings;
+use crate::settings::{self, Manager, Settings};
 
 /// A lab, described.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +79,63 @@ pub struct Monitoring {
     pub exporter: SocketAddr,
     /// Prometheus.
     pub prometheus: SocketAddr,
+    /// The pages that others made, where the lab shall have them.
+    pub ui: Option<Ui>,
+    /// danielqsj/kafka-exporter, where the lab shall have it too.
+    pub kafka_exporter: Option<SocketAddr>,
+}
+
+/// Pages that others made, and where they are published on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ui {
+    /// Grafana.
+    pub grafana: SocketAddr,
+    /// Which page the cluster is browsed on.
+    pub manager: Manager,
+    /// That page.
+    pub managed: SocketAddr,
+}
+
+impl Monitoring {
+    /// What is published under which ports, by `published`; nothing where there is no monitoring.
+    fn of(settings: &settings::Monitoring, published: impl Fn(u16) -> SocketAddr) -> Option<Self> {
+        settings.enabled.then(|| Self {
+            exporter: published(exporter_port(settings)),
+            prometheus: published(PROMETHEUS_PORT),
+            ui: settings.ui.then(|| Ui {
+                grafana: published(GRAFANA_PORT),
+                manager: settings.manager,
+                managed: published(MANAGER_PORT),
+            }),
+            kafka_exporter: settings.kafka_exporter.then(|| published(EXPORTER_PORT)),
+        })
+    }
+
+    /// The ports that it publishes, before any offset.
+    pub fn ports(settings: &settings::Monitoring) -> Vec<u16> {
+        let mut ports = Vec::new();
+        if settings.enabled {
+            ports.extend([exporter_port(settings), PROMETHEUS_PORT]);
+            ports.extend(
+                settings
+                    .ui
+                    .then_some([GRAFANA_PORT, MANAGER_PORT])
+                    .into_iter()
+                    .flatten(),
+            );
+            ports.extend(settings.kafka_exporter.then_some(EXPORTER_PORT));
+        }
+        ports
+    }
+}
+
+/// Where khd's exporter is published: danielqsj's has the demo's port, where it runs too.
+fn exporter_port(settings: &settings::Monitoring) -> u16 {
+    if settings.kafka_exporter {
+        EXPORTER_PORT - 1
+    } else {
+        EXPORTER_PORT
+    }
 }
 
 /// Topics and the group of the workload.
@@ -113,10 +170,18 @@ pub const CLIENT_METRICS_PORT: u16 = 9309;
 pub const EXPORTER_PORT: u16 = 9308;
 /// Port of Prometheus, as in the demo.
 pub const PROMETHEUS_PORT: u16 = 9090;
+/// Port of Grafana, as in the demo.
+pub const GRAFANA_PORT: u16 = 3000;
+/// Port of the manager, as Kafka Manager's in the demo.
+pub const MANAGER_PORT: u16 = 9000;
 /// Service of khd's exporter.
 pub const EXPORTER: &str = "exporter";
 /// Service of Prometheus.
 pub const PROMETHEUS: &str = "prometheus";
+/// Service of Grafana.
+pub const GRAFANA: &str = "grafana";
+/// Service of danielqsj/kafka-exporter.
+pub const KAFKA_EXPORTER: &str = "kafka-exporter";
 /// Service of the producers.
 pub const PRODUCER: &str = "producer";
 /// Service of the consumers.
@@ -177,10 +242,7 @@ impl Topology {
                 producers: settings.producer.replicas,
                 consumers: settings.consumer.replicas,
             },
-            monitoring: settings.monitoring.enabled.then(|| Monitoring {
-                exporter: published(EXPORTER_PORT),
-                prometheus: published(PROMETHEUS_PORT),
-            }),
+            monitoring: Monitoring::of(&settings.monitoring, published),
             poll_interval: settings.poll_interval(),
             disk: settings.kafka.disk.clone(),
             bind: settings.ports.bind,
@@ -326,6 +388,18 @@ mod tests {
         assert_eq!(topology.bootstrap(), "127.0.0.1:19097,127.0.0.1:29097,127.0.0.1:39097");
         assert_eq!(topology.internal_bootstrap(), "kafka1:19092,kafka2:29092,kafka3:39092");
         assert_eq!(topology.brokers[0].address.to_string(), "10.9.0.21");
+    }
+
+    #[test]
+    fn danielqsjs_exporter_takes_the_demos_port_and_khds_own_moves() {
+        let mut settings = Settings::default();
+        let port = |address: Option<SocketAddr>| address.map(|address| address.port());
+        let own = Topology::of(&settings).monitoring.unwrap();
+        assert_eq!((own.exporter.port(), port(own.kafka_exporter)), (9308, None));
+        settings.monitoring.kafka_exporter = true;
+        let both = Topology::of(&settings).monitoring.unwrap();
+        assert_eq!((both.exporter.port(), port(both.kafka_exporter)), (9307, Some(9308)));
+        assert_eq!(Monitoring::ports(&settings.monitoring), [9307, 9090, 3000, 9000, 9308]);
     }
 
     #[test]

@@ -10,13 +10,16 @@
 
 mod bad_days;
 mod bad_surroundings;
+mod browser;
 mod controls;
 mod kafka_faults;
 mod links;
 mod main_job;
 mod monitoring;
+mod page;
 mod prometheus;
 #[path = "../schema/mod.rs"]
 mod schema;
 mod sigkill;
 mod support;
+mod ui;

@@ -7,8 +7,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Style, Stylize as _};
 use ratatui::text::{Line, Span};
 
-use crate::cli::watch::screen::{Broker, Model};
-use crate::cli::watch::steps::{State, Step};
+use crate::live::screen::{Broker, Model, OpenGaps};
+use crate::live::steps::{State, Step};
 
 /// From so many columns on, the steps stand beside the lab.
 const WIDE: u16 = 100;
@@ -282,12 +282,12 @@ fn flow(model: &Model) -> Vec<Line<'static>> {
 }
 
 /// So many of the gaps; the last line tells of those that do not fit.
-fn gaps(all: &[String], rows: usize) -> Vec<Line<'static>> {
+fn gaps(all: &[OpenGaps], rows: usize) -> Vec<Line<'static>> {
     let shown = if all.len() > rows { rows.saturating_sub(1) } else { rows };
     let mut lines: Vec<Line<'static>> = all
         .iter()
         .take(shown)
-        .map(|words| Line::from(words.clone().yellow()))
+        .map(|gaps| Line::from(gaps.words().yellow()))
         .collect();
     if lines.len() < rows.min(all.len()) {
         let clients = all.len() - shown;
@@ -316,7 +316,8 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::cli::watch::screen::testing::model;
+    use crate::live::screen::testing::model;
+    use crate::timeline::event::Success;
 
     fn drawn(model: &Model, width: u16, most: u16) -> String {
         let height = height(model, width, most);
@@ -343,11 +344,21 @@ mod tests {
 
     #[test]
     fn gaps_that_do_not_fit_are_counted() {
-        let texts: Vec<String> = gaps(&["a".into(), "b".into(), "c".into()], 2)
+        let open = |client: &str| OpenGaps {
+            client: client.into(),
+            of: Success::Delivery,
+            partitions: 1,
+            first: "test-1-0".into(),
+            longest_ms: 1_000,
+        };
+        let texts: Vec<String> = gaps(&["a", "b", "c"].map(open), 2)
             .iter()
             .map(Line::to_string)
             .collect();
-        assert_eq!(texts, ["a", "gaps of 2 clients"]);
+        assert_eq!(
+            texts,
+            ["a: nothing delivered on test-1-0 for 1.0 s", "gaps of 2 clients"]
+        );
     }
 
     proptest! {

@@ -1,12 +1,8 @@
 //! Watching a run: its events as lines, and on a terminal a view of the lab beneath them.
 
 mod draw;
-mod flow;
-mod lines;
 mod painter;
-mod screen;
 pub mod stderr;
-mod steps;
 
 use std::time::Duration;
 
@@ -15,8 +11,9 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::cli::gaps::{Gaps, TOGETHER};
-use crate::cli::watch::screen::Screen;
+use crate::live::gaps::{Gaps, TOGETHER};
+use crate::live::lines;
+use crate::live::screen::Screen;
 use crate::timeline::event::{Event, Kind};
 use crate::timeline::record::Timeline;
 

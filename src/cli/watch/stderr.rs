@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 
 use crate::cli::watch::draw;
 use crate::cli::watch::painter::Painter;
-use crate::cli::watch::screen::Model;
+use crate::live::screen::Model;
 
 /// The view, while there is one. Whoever writes to stderr holds this, so that nobody writes into the view.
 static VIEW: Mutex<Option<Painter<Stderr>>> = Mutex::new(None);

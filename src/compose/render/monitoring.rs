@@ -5,7 +5,7 @@ use std::time::Duration;
 use include_dir::{Dir, include_dir};
 
 use super::{KAFKA_IMAGE, PROMETHEUS_IMAGE, References, ZOOKEEPER_IMAGE, base, flag, port, volume};
-use crate::compose::model::{Attachment, ComposeFile, Config, ConfigMount, Service};
+use crate::compose::model::{ComposeFile, Config, ConfigMount, Service};
 use crate::settings::Settings;
 use crate::topology::{EXPORTER, EXPORTER_PORT, JMX_EXPORTER_PORT, PROMETHEUS, PROMETHEUS_PORT, Topology};
 
@@ -57,13 +57,23 @@ fn exporter(topology: &Topology, images: &References, published: u16) -> Service
     if !topology.zookeepers.is_empty() {
         service.command.push(flag("zookeepers", topology.zookeeper_connect()));
     }
-    for attachment in service.networks.values_mut() {
-        *attachment = Attachment {
-            aliases: vec![KFKMON.into()],
-            ..Attachment::default()
-        };
+    if !beside_kafka_exporter(topology) {
+        as_kfkmon(&mut service);
     }
     service
+}
+
+/// Lets others find it by the name that the exporter has in the demo.
+pub(super) fn as_kfkmon(service: &mut Service) {
+    for attachment in service.networks.values_mut() {
+        attachment.aliases.push(KFKMON.into());
+    }
+}
+
+/// Whether danielqsj/kafka-exporter runs too, which then has the demo's name and port.
+fn beside_kafka_exporter(topology: &Topology) -> bool {
+    let monitoring = topology.monitoring.as_ref();
+    monitoring.is_some_and(|monitoring| monitoring.kafka_exporter.is_some())
 }
 
 fn prometheus(topology: &Topology, published: u16, configs: Vec<ConfigMount>) -> Service {
@@ -100,7 +110,15 @@ fn configs(settings: &Settings, topology: &Topology, images: &References) -> Vec
     // A scrape that hangs must be over before the next one.
     let interval = settings.monitoring.interval;
     let timeout = interval.mul_f64(0.75).min(LONGEST_SCRAPE);
+    let kfkmon = format!("{KFKMON}:{EXPORTER_PORT}");
+    let (exporter, kafka_exporter) = if beside_kafka_exporter(topology) {
+        (format!("{EXPORTER}:{EXPORTER_PORT}"), kfkmon)
+    } else {
+        (kfkmon, String::new())
+    };
     let values = [
+        ("${EXPORTER}", exporter),
+        ("${KAFKA_EXPORTER}", kafka_exporter),
         ("${INTERVAL}", format!("{}ms", interval.as_millis())),
         ("${TIMEOUT}", format!("{}ms", timeout.as_millis())),
         ("${BROKERS}", serving(&images.kafka, KAFKA_IMAGE, &mut brokers)),

@@ -22,7 +22,8 @@ use super::{Engine, Progress};
 use crate::compose::model::ComposeFile;
 use crate::error::Expected;
 
-/// Makes the project what its file says, and tells what that took; an empty plan means that it already was.
+/// Makes the project what its file says, but for services of a profile, and tells what that took; an empty plan means that
+/// it already was.
 ///
 /// `image_ids` holds the id of each image that the file names, as [`images::obtain`](super::images::obtain) gives it.
 /// Scaling is this with another number in the file.
@@ -35,9 +36,26 @@ pub async fn converge(
     image_ids: &BTreeMap<String, String>,
     progress: &Progress,
 ) -> anyhow::Result<Plan> {
-    let plan = plan(file, &engine.project(&file.name).await?, image_ids);
+    let project = engine.project(&file.name).await?;
+    let plan = plan(file, &project, image_ids).without_profiles(file, &project);
     apply(engine, file, &plan, progress).await?;
     Ok(plan)
+}
+
+/// Makes one service of a project what the file says, and touches nothing else.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn start_service(
+    engine: &dyn Engine,
+    file: &ComposeFile,
+    service: &str,
+    image_ids: &BTreeMap<String, String>,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let project = engine.project(&file.name).await?;
+    let plan = plan(file, &project, image_ids).only(|one| one == service, &project);
+    apply(engine, file, &plan, progress).await
 }
 
 /// One result of work that was done at once: of several failures, the one that says most to the user.

@@ -41,21 +41,31 @@ impl Plan {
         *self == Self::default()
     }
 
-    /// The part of the plan that is about containers of one service, and leaves all else alone.
+    /// The part of the plan that is about containers of some services, and leaves all else alone.
     #[must_use]
-    pub fn only(mut self, service: &str, project: &Project) -> Self {
-        let of_service = |name: &String| {
-            project
-                .containers
-                .iter()
-                .any(|c| c.name == *name && c.service == service)
+    pub fn only(mut self, wanted: impl Fn(&str) -> bool, project: &Project) -> Self {
+        let is_wanted = |name: &String| {
+            let mut containers = project.containers.iter();
+            containers.any(|c| c.name == *name && wanted(&c.service))
         };
-        self.start.retain(of_service);
-        self.unpause.retain(of_service);
-        self.remove.retain(|container| container.service == service);
-        self.recreate.retain(|container| container.service == service);
-        self.create.retain(|replica| replica.service == service);
+        self.start.retain(is_wanted);
+        self.unpause.retain(is_wanted);
+        self.remove.retain(|container| wanted(&container.service));
+        self.recreate.retain(|container| wanted(&container.service));
+        self.create.retain(|replica| wanted(&replica.service));
         self
+    }
+
+    /// The plan without what starts with a profile only. What of that is out of date goes, since it may be attached to
+    /// a network that has to be made anew, and comes back when its profile is started.
+    #[must_use]
+    pub fn without_profiles(self, file: &ComposeFile, project: &Project) -> Self {
+        let profiled: BTreeSet<&str> = file.with_profile().collect();
+        let late = self.recreate.iter().filter(|c| profiled.contains(c.service.as_str()));
+        let late: Vec<Container> = late.cloned().collect();
+        let mut plan = self.only(|service| !profiled.contains(service), project);
+        plan.remove.extend(late);
+        plan
     }
 }
 

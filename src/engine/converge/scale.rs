@@ -23,7 +23,7 @@ pub async fn scale(
     let images = images::obtain(engine, [definition.image.clone()], progress).await?;
     let project = engine.project(&file.name).await?;
     // Only this service: a broker that a fault keeps down stays down.
-    let mut plan = plan(&file, &project, &images).only(service, &project);
+    let mut plan = plan(&file, &project, &images).only(|one| one == service, &project);
     // Scaling makes more or fewer of them; those that stay are not interrupted for a newer image.
     plan.recreate.clear();
     apply(engine, &file, &plan, progress).await

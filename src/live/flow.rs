@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use serde::Serialize;
+
 use crate::timeline::event::{Event, Kind};
 
 /// What a rate is the mean of, in milliseconds: long enough to even out commits, short enough to see a stall.
@@ -10,7 +12,7 @@ const WINDOW: u64 = 5_000;
 const STILL: u64 = 1_500;
 
 /// Messages a second.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Rates {
     /// That were written to the log.
     pub written: f64,
@@ -65,7 +67,7 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::watch::screen::testing::event;
+    use crate::live::screen::testing::event;
 
     fn offsets(at: u64, end: i64, committed: i64) -> Event {
         let partitions = 1;

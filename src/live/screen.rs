@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::gaps::done;
-use crate::cli::watch::flow::{Flow, Rates};
-use crate::cli::watch::steps::{Step, Steps};
+use serde::Serialize;
+
+use crate::live::flow::{Flow, Rates};
+use crate::live::gaps::done;
+use crate::live::steps::{Step, Steps};
 use crate::timeline::event::{Event, Kind, Success};
 use crate::timeline::view::View;
 use crate::topology::Expectation;
@@ -46,12 +48,40 @@ pub struct Model {
     pub lag: Option<i64>,
     /// The group, in words.
     pub group: Option<String>,
-    /// Open gaps, in words.
-    pub gaps: Vec<String>,
+    /// Open gaps.
+    pub gaps: Vec<OpenGaps>,
+}
+
+/// Gaps of one client that are open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenGaps {
+    /// The client's container, such as `producer-1`.
+    pub client: String,
+    /// What there is none of.
+    pub of: Success,
+    /// On how many partitions.
+    pub partitions: usize,
+    /// The first of them.
+    pub first: String,
+    /// How long the longest has been open, in milliseconds.
+    pub longest_ms: i64,
+}
+
+impl OpenGaps {
+    /// They in words.
+    pub fn words(&self) -> String {
+        let place = match self.partitions {
+            1 => self.first.clone(),
+            several => format!("{several} partitions"),
+        };
+        let (client, done) = (&self.client, done(self.of));
+        let seconds = self.longest_ms as f64 / 1_000.0;
+        format!("{client}: nothing {done} on {place} for {seconds:.1} s")
+    }
 }
 
 /// A broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Broker {
     /// Its service.
     pub name: String,
@@ -190,22 +220,22 @@ impl Screen {
         ))
     }
 
-    fn gaps(&self, now: u64) -> Vec<String> {
+    fn gaps(&self, now: u64) -> Vec<OpenGaps> {
         let wall = self.started + now as i64;
-        let words = |((source, of), open): (&(String, Success), &Open)| {
-            let longest = open
+        let of = |((client, of), open): (&(String, Success), &Open)| OpenGaps {
+            client: client.clone(),
+            of: *of,
+            partitions: open.len(),
+            first: open
+                .first_key_value()
+                .map_or_else(String::new, |((topic, partition), _)| format!("{topic}-{partition}")),
+            longest_ms: open
                 .values()
                 .map(|since| (wall - since).max(0))
                 .max()
-                .unwrap_or_default();
-            let place = match open.first_key_value() {
-                Some(((topic, partition), _)) if open.len() == 1 => format!("{topic}-{partition}"),
-                _ => format!("{} partitions", open.len()),
-            };
-            let seconds = longest as f64 / 1_000.0;
-            format!("{source}: nothing {} on {place} for {seconds:.1} s", done(*of))
+                .unwrap_or_default(),
         };
-        self.gaps.iter().map(words).collect()
+        self.gaps.iter().map(of).collect()
     }
 }
 
@@ -388,7 +418,7 @@ pub mod testing {
 mod tests {
     use super::testing::{event, model};
     use super::*;
-    use crate::cli::watch::steps::State;
+    use crate::live::steps::State;
 
     #[test]
     fn the_model_tells_of_steps_brokers_rates_and_gaps_as_the_events_did() {
@@ -434,7 +464,7 @@ mod tests {
             "consumer-1: nothing delivered on test-2-4 for 19.0 s",
             "producer-1: nothing acknowledged on 3 partitions for 19.5 s",
         ];
-        assert_eq!(model.gaps, gaps);
+        assert_eq!(model.gaps.iter().map(OpenGaps::words).collect::<Vec<_>>(), gaps);
     }
 
     #[test]
@@ -452,6 +482,7 @@ mod tests {
         };
         screen.take(&event(21_000, "consumer-1", closed));
         let gaps = screen.model(&View::default(), 21_000).gaps;
+        let gaps: Vec<String> = gaps.iter().map(OpenGaps::words).collect();
         assert_eq!(gaps, ["producer-1: nothing acknowledged on 3 partitions for 19.5 s"]);
     }
 }

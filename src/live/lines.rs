@@ -9,6 +9,11 @@ pub fn timed(elapsed_ms: u64, text: &str) -> String {
 
 /// One event in words, with the seconds since the start; nothing for what is told elsewhere or too small.
 pub fn line(event: &Event) -> Option<String> {
+    words(event).map(|text| timed(event.elapsed_ms, &text))
+}
+
+/// One event in words; nothing for what is told elsewhere or too small. What is no step is indented.
+pub fn words(event: &Event) -> Option<String> {
     let text = match &event.kind {
         Kind::StepStarted { words, .. } => words.clone(),
         Kind::StepEnded { ok: false, lacking, .. } => format!("  did not come true: {}", lacking.join("; ")),
@@ -34,5 +39,5 @@ pub fn line(event: &Event) -> Option<String> {
         Kind::Warning { message } => format!("  warning: {message}"),
         _ => return None,
     };
-    Some(timed(event.elapsed_ms, &text))
+    Some(text)
 }
