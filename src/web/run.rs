@@ -17,6 +17,8 @@ use crate::verdicts::Status;
 /// A timeline that has not grown for so long is that of a khd that was killed: brokers and offsets tell something each
 /// second.
 const STALE: Duration = Duration::from_secs(15);
+/// Among so many of the newest runs, of all labs, the one that is being recorded is looked for.
+const NEWEST: usize = 20;
 /// How long a run is shown after its end.
 const SHOWN: Duration = Duration::from_secs(60);
 /// How long its verdicts may take; one that was interrupted has none.
@@ -78,9 +80,10 @@ impl Follower {
         let followed = self.current.as_ref().map(|current| current.folder.name());
         let newer = names.iter().rev().take_while(|name| Some(*name) != followed.as_ref());
         newer
+            .take(NEWEST)
             .filter(|name| name.contains(&self.project))
-            .map_while(|name| RunFolder::open(&self.runs.join(name)).ok())
-            .take_while(|folder| is_growing(&folder.timeline()))
+            .filter_map(|name| RunFolder::open(&self.runs.join(name)).ok())
+            .filter(|folder| is_growing(&folder.timeline()))
             .filter(|folder| is_of(folder, &self.project))
             .find_map(Current::open)
     }

@@ -5,6 +5,7 @@ import { element, say, shape } from "./draw.js";
 import { clock, grouped, latency, length, minute, rate } from "./words.js";
 
 const SPAN_MS = 600000;
+const LEAST_SPAN_MS = 120000; // with little to show, little time is shown
 const TALL = 84;
 const BOTTOM = 6;
 // Samples come each second; where some are missing, a line is broken.
@@ -71,13 +72,14 @@ function later() {
 }
 
 const until = () => samples.at(-1)?.at ?? Date.now();
-const place = (ms) => ((ms - until() + SPAN_MS) / SPAN_MS) * wide;
+const span = () => Math.min(SPAN_MS, Math.max(LEAST_SPAN_MS, until() - (samples[0]?.at ?? until())));
+const place = (ms) => ((ms - until() + span()) / span()) * wide;
 
 function draw() {
   drawing = 0;
   wide = Math.max(charts[0].plot.clientWidth, 1);
   // What is pointed at may have gone by.
-  if (at !== null && at < until() - SPAN_MS) at = null;
+  if (at !== null && at < until() - span()) at = null;
   ticks();
   const faults = stretches();
   const now = at === null ? samples.at(-1) : nearest(at);
@@ -95,7 +97,7 @@ function draw() {
 function ticks() {
   const step = wide < 500 ? 120000 : 60000;
   const marks = [];
-  for (let ms = Math.ceil((until() - SPAN_MS) / step) * step; ms <= until(); ms += step) {
+  for (let ms = Math.ceil((until() - span()) / step) * step; ms <= until(); ms += step) {
     const tick = element("span", { class: "tick" }, minute(ms));
     const x = place(ms);
     tick.style.left = `${x}px`;
