@@ -5,12 +5,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::cli::lab::Lab;
 use crate::cli::{interrupt, settings};
 use crate::error::{Exit, Expected};
 use crate::settings::Settings;
 use crate::timeline::record::Timeline;
-use crate::web::{Site, Watched, serve, watch};
+use crate::timeline::view::View;
+use crate::web;
+use crate::web::{Site, Watched};
 
 /// The page's port, before the lab's offset.
 const PORT: u16 = 8088;
@@ -25,8 +29,8 @@ const SETTINGS: Duration = Duration::from_secs(1);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  khd serve\n  khd serve --port 9999\n  khd serve --project second")]
 pub struct Args {
-    /// Port on 127.0.0.1 [default: 8088 + ports.offset]
-    #[arg(long, value_name = "PORT")]
+    /// Port on 127.0.0.1, 1024 or above [default: 8088 + ports.offset]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1024..))]
     port: Option<u16>,
 }
 
@@ -42,7 +46,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     tokio::select! {
-        served = serve(site.clone(), address, listening) => served?,
+        served = web::serve(site.clone(), address, listening) => served?,
         shown = show(settings, &site) => shown?,
         () = cancel.cancelled() => {}
     }
@@ -50,7 +54,8 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     Ok(Exit::Passed)
 }
 
-/// Watches the lab, and watches it anew when it is brought up with other settings.
+/// Watches the lab, and watches it anew when it is gone, or was brought up with other settings: what was known of it then
+/// says nothing of the next one.
 async fn show(settings: &settings::Args, site: &Arc<Site>) -> anyhow::Result<()> {
     loop {
         let lab = Lab::running(settings).await?;
@@ -60,17 +65,29 @@ async fn show(settings: &settings::Args, site: &Arc<Site>) -> anyhow::Result<()>
             topology: lab.topology.clone(),
             expected: expected.clone(),
             timeline: timeline.clone(),
-            journal: lab.journal(),
+            dir: lab.dir.clone(),
             runs: lab.state.runs().to_owned(),
         };
-        let watching = tokio::spawn(watch(watched, site.clone()));
+        let watching = tokio::spawn(web::watch(watched, site.clone()));
         lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
         let observers = lab.observe_all(&timeline);
-        changed(settings, &lab.settings).await?;
+        tokio::select! {
+            changed = changed(settings, &lab.settings) => changed?,
+            () = gone(timeline.view()) => {}
+        }
         watching.abort();
         for observer in observers {
             observer.stop().await;
         }
+    }
+}
+
+/// Waits until a lab that was there is not any more.
+async fn gone(mut view: watch::Receiver<View>) {
+    let there = view.wait_for(|view| !view.containers.is_empty()).await.is_ok();
+    // A timeline is there for as long as its observers are.
+    if !there || view.wait_for(|view| view.containers.is_empty()).await.is_err() {
+        std::future::pending().await
     }
 }
 

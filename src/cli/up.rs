@@ -30,6 +30,7 @@ use crate::workload::logs::readable;
 /// Creates what is missing, recreates what changed, and leaves the rest alone. The lab is ready when every broker
 /// answers, every partition has its full ISR, there is one controller, the group is stable with every partition
 /// assigned once, and a message has gone all the way through; with monitoring, when Prometheus has scraped all of it.
+/// Then Grafana and the manager are started, where their images can be had.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -45,9 +46,10 @@ pub struct Args {
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let lab = Lab::wanted(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
-    let cancel = interrupt::on_signal("a lab that was not there before is removed again", || {
-        "containers may be left: khd up goes on from there, khd down removes them".into()
-    })?;
+    let cancel = interrupt::on_signal(
+        "a lab that was not there before, and is not ready yet, is removed again",
+        || "containers may be left: khd up goes on from there, khd down removes them".into(),
+    )?;
     let before = lab.engine.project(&lab.settings.project).await?;
     let fresh = before.containers.is_empty() && before.volumes.is_empty();
     let result = bring_up(&lab, args.timeout, &cancel).await;
@@ -56,6 +58,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         lab.remove(false).await?;
     }
     println!("{}", result?);
+    ui::start(&lab, &cancel).await?.iter().for_each(Missing::tell);
     Ok(Exit::Passed)
 }
 
@@ -74,9 +77,7 @@ pub async fn bring_up(lab: &Lab, timeout: Duration, cancel: &CancellationToken) 
     steps.end().await;
     converged?;
     let ready = ready(lab, timeout, cancel).await?;
-    let ready = format!("{ready}, after {:.1} s", began.elapsed().as_secs_f64());
-    ui::start(lab, cancel).await?.iter().for_each(Missing::tell);
-    Ok(ready)
+    Ok(format!("{ready}, after {:.1} s", began.elapsed().as_secs_f64()))
 }
 
 async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 use zookeeper_client::{Acls, CreateMode, Error};
 
 use super::zookeeper::connect;
@@ -18,8 +18,8 @@ const CONFIGS: &str = "/kafka-manager/configs";
 /// a version that it does not know, and shows little more of one that is newer.
 const KAFKA_VERSION: &str = "0.9.0.1";
 
-/// Registers the cluster that uses an ensemble; one that is registered just so already is left alone. Returns whether
-/// anything was written.
+/// Registers the cluster that uses an ensemble. One that is registered with these servers already is left alone, whatever
+/// somebody set on its page. Returns whether anything was written.
 ///
 /// `zookeepers` is where the ensemble is reached from here, `zookeeper_connect` where the manager reaches it.
 ///
@@ -50,13 +50,19 @@ async fn write(servers: &str, name: &str, zookeeper_connect: &str) -> anyhow::Re
     let written = match client.create(&path, config.as_bytes(), &node).await {
         Ok(_) => Ok(true),
         Err(Error::NodeExists) => match client.get_data(&path).await {
-            Ok((present, _)) if present == config.as_bytes() => Ok(false),
+            Ok((present, _)) if names(&present, zookeeper_connect) => Ok(false),
             Ok(_) => client.set_data(&path, config.as_bytes(), None).await.map(|_| true),
             Err(error) => Err(error),
         },
         Err(error) => Err(error),
     };
     written.with_context(|| format!("cannot write {path} to ZooKeeper"))
+}
+
+/// Whether a registration names just these servers.
+fn names(config: &[u8], zookeeper_connect: &str) -> bool {
+    let config: Option<Value> = serde_json::from_slice(config).ok();
+    config.is_some_and(|config| config["curatorConfig"]["zkConnect"] == zookeeper_connect)
 }
 
 /// What Kafka Manager itself writes of a cluster that was added on its page; what is left out has its default there.
@@ -77,4 +83,19 @@ fn config(name: &str, zookeeper_connect: &str) -> String {
         "displaySizeEnabled": true,
     })
     .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_set_on_the_page_is_no_reason_to_register_anew() {
+        let servers = "zookeeper1:12181,zookeeper2:22181";
+        let written = config("khd", servers);
+        assert!(names(written.as_bytes(), servers));
+        assert!(names(written.replace("true", "false").as_bytes(), servers));
+        assert!(!names(written.as_bytes(), "zookeeper1:12181"));
+        assert!(!names(b"no JSON", servers));
+    }
 }

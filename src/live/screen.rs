@@ -144,8 +144,27 @@ impl Screen {
                     }
                 }
             }
+            // What gap there was is somebody else's now, or nobody's: this one will not tell of its end.
+            Kind::PartitionsAssigned { partitions, .. } | Kind::PartitionsRevoked { partitions, .. } => {
+                let key = (event.source.clone(), Success::Delivery);
+                if let Some(open) = self.gaps.get_mut(&key) {
+                    open.retain(|place, _| !partitions.contains(place));
+                }
+                self.gaps.retain(|_, open| !open.is_empty());
+            }
+            Kind::Container {
+                service, number, state, ..
+            } if state != "running" && state != "paused" => {
+                let gone = format!("{service}-{number}");
+                self.gaps.retain(|(client, _), _| *client != gone);
+            }
             _ => {}
         }
+    }
+
+    /// Forgets which gaps are open: events were missed that may have closed them.
+    pub fn forget_gaps(&mut self) {
+        self.gaps.clear();
     }
 
     /// What is to be drawn `now`, in milliseconds since the start.
@@ -465,6 +484,50 @@ mod tests {
             "producer-1: nothing acknowledged on 3 partitions for 19.5 s",
         ];
         assert_eq!(model.gaps.iter().map(OpenGaps::words).collect::<Vec<_>>(), gaps);
+    }
+
+    #[test]
+    fn gaps_of_whom_nobody_will_tell_that_they_closed_are_no_longer_shown() {
+        let opened = |of, partition| Kind::GapOpened {
+            of,
+            topic: "test-1".into(),
+            partition,
+            since: 0,
+        };
+        let mut screen = Screen::default();
+        for partition in 0..2 {
+            screen.take(&testing::event(10, "consumer-1", opened(Success::Delivery, partition)));
+        }
+        screen.take(&testing::event(20, "producer-1", opened(Success::Acknowledgement, 0)));
+        let gaps = |screen: &Screen| -> Vec<(String, usize)> {
+            let model = screen.model(&View::default(), 1_000);
+            model
+                .gaps
+                .into_iter()
+                .map(|gaps| (gaps.client, gaps.partitions))
+                .collect()
+        };
+        let revoked = Kind::PartitionsRevoked {
+            group: "test".into(),
+            member: None,
+            generation: None,
+            partitions: vec![("test-1".into(), 1)],
+            lost: false,
+        };
+        screen.take(&testing::event(30, "consumer-1", revoked));
+        assert_eq!(gaps(&screen), [("consumer-1".into(), 1), ("producer-1".into(), 1)]);
+        let container = |service: &str, state: &str| Kind::Container {
+            service: service.into(),
+            number: 1,
+            state: state.into(),
+            exit_code: None,
+        };
+        screen.take(&testing::event(40, "engine", container("consumer", "paused")));
+        assert_eq!(gaps(&screen).len(), 2, "one that is paused comes back to its gap");
+        screen.take(&testing::event(50, "engine", container("consumer", "removed")));
+        assert_eq!(gaps(&screen), [("producer-1".into(), 1)]);
+        screen.forget_gaps();
+        assert_eq!(gaps(&screen), []);
     }
 
     #[test]

@@ -3,10 +3,15 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::error::Expected;
+
+/// How often a lock that is held is tried again, and how long to wait before that: `khd serve` may just be looking at it.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The right to change a lab, held until dropped. The kernel takes it back when khd dies, however it dies.
 #[derive(Debug)]
@@ -15,6 +20,12 @@ pub struct LabLock {
 }
 
 impl LabLock {
+    /// Whether some khd holds it. Looking takes it for a moment, which is why taking it is tried more than once.
+    pub(super) fn is_held(path: &Path) -> bool {
+        let looked = File::open(path).map(|file| file.try_lock_shared());
+        matches!(looked, Ok(Err(TryLockError::WouldBlock)))
+    }
+
     pub(super) fn take(path: &Path, command: &str) -> anyhow::Result<Self> {
         let mut file = OpenOptions::new()
             .read(true)
@@ -23,7 +34,15 @@ impl LabLock {
             .truncate(false)
             .open(path)
             .with_context(|| format!("cannot open {}", path.display()))?;
-        match file.try_lock() {
+        let mut locked = file.try_lock();
+        for _ in 0..TRIES {
+            if !matches!(locked, Err(TryLockError::WouldBlock)) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            locked = file.try_lock();
+        }
+        match locked {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -64,7 +83,9 @@ mod tests {
         let held = LabLock::take(&path, "khd fail kafka2").unwrap();
         let error = LabLock::take(&path, "khd down").unwrap_err().to_string();
         assert!(error.contains("`khd fail kafka2`, process"), "{error}");
+        assert!(LabLock::is_held(&path));
         drop(held);
+        assert!(!LabLock::is_held(&path));
         LabLock::take(&path, "khd down").unwrap();
     }
 }

@@ -62,6 +62,19 @@ pub struct LabDir {
 }
 
 impl LabDir {
+    /// What is kept in that folder.
+    #[cfg(test)]
+    pub fn at(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    /// Whether some khd works on the lab at this moment.
+    pub fn is_at_work(&self) -> bool {
+        LabLock::is_held(&self.folder.join("lock"))
+    }
+
     /// Takes the lab for this process; see [`LabLock`].
     ///
     /// # Errors

@@ -10,13 +10,14 @@ use serde::Deserialize;
 
 use super::state::{Run, ShownStep};
 use crate::live::steps::Steps;
-use crate::state::RunFolder;
+use crate::state::{LabDir, RunFolder};
 use crate::timeline::event::{Event, Kind};
 use crate::verdicts::Status;
 
-/// A timeline that has not grown for so long is that of a khd that was killed: brokers and offsets tell something each
-/// second.
-const STALE: Duration = Duration::from_secs(15);
+/// A timeline that has not grown for so long is that of a khd that was killed: what containers use is told more often.
+const STALE: Duration = Duration::from_secs(300);
+/// So much of a timeline is read at once, in bytes: a browser that waits for news shall not wait for a whole soak.
+const READ_AT_ONCE: u64 = 1 << 20;
 /// Among so many of the newest runs, of all labs, the one that is being recorded is looked for.
 const NEWEST: usize = 20;
 /// How long a run is shown after its end.
@@ -29,6 +30,7 @@ const JUDGING: Duration = Duration::from_secs(20);
 pub(super) struct Follower {
     runs: PathBuf,
     project: String,
+    lab: LabDir,
     current: Option<Current>,
 }
 
@@ -46,25 +48,33 @@ struct Current {
 }
 
 impl Follower {
-    /// Follows the runs of a project that are recorded in a folder.
-    pub(super) fn new(runs: &Path, project: &str) -> Self {
+    /// Follows the runs of a project that are recorded in a folder, while some khd works on the lab.
+    pub(super) fn new(runs: &Path, project: &str, lab: &LabDir) -> Self {
         Self {
             runs: runs.to_owned(),
             project: project.to_owned(),
+            lab: lab.clone(),
             current: None,
         }
     }
 
     /// The run that is being recorded at this moment, or ended just before. A run that cannot be read is none.
     pub(super) fn look(&mut self, now: Timestamp) -> Option<Run> {
-        let over = self.current.as_ref().is_none_or(|current| current.is_over(now));
-        if over && let Some(newer) = self.newest() {
+        let at_work = self.lab.is_at_work();
+        let over = self
+            .current
+            .as_ref()
+            .is_none_or(|current| current.is_over(at_work, now));
+        if over
+            && at_work
+            && let Some(newer) = self.newest()
+        {
             self.current = Some(newer);
         }
         let current = self.current.as_mut()?;
         current.read();
         current.judge(now);
-        if current.is_past(now) {
+        if current.is_past(at_work, now) {
             self.current = None;
             return None;
         }
@@ -123,7 +133,8 @@ impl Current {
 
     /// Reads what was written since the last time.
     fn read(&mut self) {
-        if self.timeline.read_to_end(&mut self.rest).is_err() {
+        let mut some = (&self.timeline).take(READ_AT_ONCE);
+        if some.read_to_end(&mut self.rest).is_err() {
             return;
         }
         let whole = self
@@ -170,15 +181,15 @@ impl Current {
     }
 
     /// Whether another run may begin: this one came to its end, or its khd was killed.
-    fn is_over(&self, now: Timestamp) -> bool {
-        self.ended.is_some() || self.is_past(now)
+    fn is_over(&self, at_work: bool, now: Timestamp) -> bool {
+        self.ended.is_some() || self.is_past(at_work, now)
     }
 
     /// Whether it is of no interest any more.
-    fn is_past(&self, now: Timestamp) -> bool {
+    fn is_past(&self, at_work: bool, now: Timestamp) -> bool {
         match &self.ended {
             Some((at, _)) => since(*at, now) > SHOWN,
-            None => !is_growing(&self.folder.timeline()),
+            None => !at_work || !is_growing(&self.folder.timeline()),
         }
     }
 
@@ -259,6 +270,11 @@ mod tests {
         }
     }
 
+    /// A lab of which nothing is known on disk.
+    fn lab() -> LabDir {
+        LabDir::at(&tempfile::tempdir().unwrap().keep())
+    }
+
     fn step(step: u32) -> Kind {
         Kind::StepStarted {
             step,
@@ -270,13 +286,18 @@ mod tests {
 
     #[test]
     fn the_run_of_this_lab_is_followed_from_its_begin_to_its_verdict() {
-        let runs = tempfile::tempdir().unwrap();
-        let mut follower = Follower::new(runs.path(), "khd");
+        let (runs, lab) = (tempfile::tempdir().unwrap(), lab());
+        let lock = lab.lock("khd fail kafka2").unwrap();
+        let mut follower = Follower::new(runs.path(), "khd", &lab);
         assert_eq!(follower.look(Timestamp::now()), None);
         let _another_lab = Recording::begin(runs.path(), "khd-2");
         assert_eq!(follower.look(Timestamp::now()), None);
 
         let mut recording = Recording::begin(runs.path(), "khd");
+        std::thread::sleep(Duration::from_millis(2)); // runs are named by the millisecond
+        let another_lab = Recording::begin(runs.path(), "khd-2");
+        let long_ago = SystemTime::now() - 2 * STALE;
+        another_lab.timeline.set_modified(long_ago).unwrap();
         recording.tell(500, step(0));
         let run = follower.look(recording.after(2_000)).unwrap();
         assert_eq!(
@@ -322,12 +343,25 @@ mod tests {
             "failed"
         );
         assert_eq!(follower.look(recording.after(90_000)), None, "it is of the past");
+        drop(lock);
+    }
+
+    #[test]
+    fn a_run_whose_khd_was_killed_is_no_longer_shown() {
+        let (runs, lab) = (tempfile::tempdir().unwrap(), lab());
+        let lock = lab.lock("khd fail kafka2").unwrap();
+        let mut follower = Follower::new(runs.path(), "khd", &lab);
+        let recording = Recording::begin(runs.path(), "khd");
+        assert!(follower.look(recording.after(100)).is_some());
+        drop(lock);
+        assert_eq!(follower.look(recording.after(200)), None);
     }
 
     #[test]
     fn a_run_without_verdicts_comes_to_what_it_said_itself_and_makes_room_for_the_next() {
-        let runs = tempfile::tempdir().unwrap();
-        let mut follower = Follower::new(runs.path(), "khd");
+        let (runs, lab) = (tempfile::tempdir().unwrap(), lab());
+        let _lock = lab.lock("khd fail kafka2").unwrap();
+        let mut follower = Follower::new(runs.path(), "khd", &lab);
         let mut first = Recording::begin(runs.path(), "khd");
         first.tell(
             1_000,

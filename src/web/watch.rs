@@ -19,6 +19,7 @@ use crate::faults::Injection;
 use crate::faults::journal::Journal;
 use crate::live::screen::{Model, OpenGaps, Screen};
 use crate::prometheus;
+use crate::state::LabDir;
 use crate::timeline::event::{Event, Kind, Success};
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
@@ -40,8 +41,8 @@ pub struct Watched {
     pub expected: Expectation,
     /// What is known of it; observers fill it.
     pub timeline: Timeline,
-    /// Its faults in place.
-    pub journal: Journal,
+    /// What khd keeps of it on disk.
+    pub dir: LabDir,
     /// Where runs are recorded.
     pub runs: PathBuf,
 }
@@ -66,7 +67,7 @@ async fn keep(watched: Watched, mut events: broadcast::Receiver<Event>, site: Ar
                     lab.screen.take(&event);
                     lab.feed.take(&event).into_iter().for_each(|line| site.add_line(line));
                 }
-                Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Lagged(_)) => lab.screen.forget_gaps(),
                 Err(RecvError::Closed) => return,
             },
             _ = states.tick() => {
@@ -85,13 +86,15 @@ struct Lab {
     screen: Screen,
     feed: Feed,
     follower: Follower,
+    journal: Journal,
     faults: BTreeMap<u32, Injection>,
 }
 
 impl Lab {
     fn of(watched: Watched) -> Self {
         Self {
-            follower: Follower::new(&watched.runs, &watched.topology.project),
+            follower: Follower::new(&watched.runs, &watched.topology.project, &watched.dir),
+            journal: Journal::at(watched.dir.journal()),
             watched,
             screen: Screen::default(),
             feed: Feed::default(),
@@ -107,7 +110,7 @@ impl Lab {
     /// Tells the timeline of faults that came and went: with them the view knows whose word counts.
     fn follow_journal(&mut self) {
         // While it is being written it may be gone for a moment; the next look will do.
-        let Ok(entries) = self.watched.journal.entries() else {
+        let Ok(entries) = self.journal.entries() else {
             return;
         };
         let now: BTreeMap<u32, Injection> = entries.into_iter().map(|entry| (entry.id, entry)).collect();

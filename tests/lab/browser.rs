@@ -1,12 +1,14 @@
 //! A real Chromium without a window, driven by its WebDriver.
 
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -19,11 +21,23 @@ pub struct Look {
     pub dark: bool,
 }
 
+/// The driver and its browser, as a process group. Dropping it ends them.
+struct Driver(Child);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let group = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+        // It may have ended by itself.
+        let _ = kill_process_group(group, Signal::KILL);
+        let _ = self.0.wait();
+    }
+}
+
 /// A browser with one page. Dropping it ends it.
 pub struct Browser {
     runtime: Runtime,
-    driver: Child,
     client: Client,
+    _driver: Driver,
     /// The browser's own, and gone after it.
     _profile: tempfile::TempDir,
 }
@@ -38,8 +52,10 @@ impl Browser {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            .process_group(0)
             .spawn()
             .expect("chromedriver is needed: scripts/setup.sh --dev installs it");
+        let driver = Driver(driver);
         let profile = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -57,8 +73,8 @@ impl Browser {
         runtime.block_on(client.goto(url)).unwrap();
         Self {
             runtime,
-            driver,
             client,
+            _driver: driver,
             _profile: profile,
         }
     }
@@ -76,9 +92,10 @@ impl Browser {
         until(what, || (self.ask(expression) == true).then_some(()));
     }
 
-    /// Saves a picture, where pictures are wanted (`scripts/pictures.sh`).
-    pub fn picture(&self, name: &str) {
+    /// Saves a picture after a while, where pictures are wanted (`scripts/pictures.sh`).
+    pub fn picture(&self, name: &str, after: Duration) {
         if let Some(folder) = std::env::var_os("KHD_PICTURES") {
+            std::thread::sleep(after);
             let png = self.runtime.block_on(self.client.screenshot()).unwrap();
             std::fs::write(PathBuf::from(folder).join(name), png).unwrap();
         }
@@ -87,13 +104,11 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Whatever becomes of the page, the driver takes its browser along.
+        // In order, so that the browser cleans up after itself.
         let client = self.client.clone();
         let _ = self
             .runtime
             .block_on(async { tokio::time::timeout(Duration::from_secs(10), client.close()).await });
-        let _ = self.driver.kill();
-        let _ = self.driver.wait();
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::browser::{Browser, Look};
 use crate::prometheus::get;
@@ -60,8 +61,8 @@ fn the_page_shows_a_drill_as_it_happens_and_answers_nobody_else() {
         let node = page.ask("document.querySelector('[data-node=\"kafka2\"]').dataset.state");
         assert_eq!(node, "silent");
         assert_eq!(page.ask(HEALTHY), false);
-        std::thread::sleep(Duration::from_secs(8)); // for a picture with something in its charts
-        page.picture("live-drill.png");
+        // With something in its charts.
+        page.picture("live-drill.png", Duration::from_secs(8));
         drill.join().unwrap()
     });
     assert_eq!(drill["status"], "passed");
@@ -76,10 +77,8 @@ fn the_page_shows_a_drill_as_it_happens_and_answers_nobody_else() {
     page.wait_for("its outcome is told", &format!("{}.includes('passed')", text("#run")));
     let feed = page.ask(&text("#feed"));
     assert!(feed.as_str().unwrap().contains("kafka2 is silent"), "{feed}");
-    assert_eq!(
-        page.ask("document.documentElement.dataset.errors ?? null"),
-        serde_json::Value::Null
-    );
+    the_group_and_the_charts_are_drawn(&page);
+    assert_eq!(page.ask("document.documentElement.dataset.errors ?? null"), Value::Null);
 
     let phone = Look {
         width: 390,
@@ -90,13 +89,47 @@ fn the_page_shows_a_drill_as_it_happens_and_answers_nobody_else() {
     small.wait_for("the grid is there", &format!("{} === 30", all("leader")));
     let beyond = small.ask("document.documentElement.scrollWidth - document.documentElement.clientWidth");
     assert_eq!(beyond, 0, "pixels wider than a phone");
-    small.picture("live-phone.png");
+    small.picture("live-phone.png", Duration::ZERO);
+
+    // What was known of the lab says nothing of the next one.
+    lab.run(&["down"], 0);
+    page.wait_for("the lab is shown as gone", "document.body.dataset.lab === 'absent'");
+    lab.run(&["up"], 0);
+    page.wait_for("the next lab is shown as healthy", HEALTHY);
+    let written = format!("parseInt({}) > 50", text("[data-figure=written]"));
+    page.wait_for("its messages are counted anew", &written);
 
     let report = get(&address, &format!("/runs/{name}"));
     assert!(report.contains(name) && report.contains("<html"));
     others_are_refused(&address);
     serving.signal(Signal::TERM);
     serving.ends(Some(0));
+}
+
+fn the_group_and_the_charts_are_drawn(page: &Browser) {
+    assert_eq!(page.ask("document.querySelectorAll('#group [data-member]').length"), 1);
+    for chart in ["rates", "lag", "latency", "gaps"] {
+        let paths = format!("[...document.querySelectorAll('#chart-{chart} path')]");
+        page.wait_for(
+            "the chart is drawn",
+            &format!("{paths}.some(path => path.getAttribute('d'))"),
+        );
+    }
+    // Whoever points at the middle reads the figures of that moment; with Home, those of the first.
+    let point = "(() => {
+        const box = document.querySelector('.overlay').getBoundingClientRect();
+        const place = {bubbles: true, clientX: box.left + box.width / 2, clientY: box.top + 5};
+        document.querySelector('#charts').dispatchEvent(new PointerEvent('pointermove', place));
+        return box.width;
+    })()";
+    let middle = page.ask(point).as_f64().unwrap() / 2.0;
+    let left = "parseFloat(document.querySelector('.cursor').style.left)";
+    page.wait_for(
+        "the cursor is where one points",
+        &format!("Math.abs({left} - {middle}) < 20"),
+    );
+    page.ask("document.querySelector('#charts').dispatchEvent(new KeyboardEvent('keydown', {key: 'Home'}))");
+    page.wait_for("the cursor is at the begin", &format!("{left} < 20"));
 }
 
 /// The guard's rules have tests of their own; this is about their being asked.

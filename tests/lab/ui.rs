@@ -4,22 +4,24 @@
 //! what is tested is what khd does around the page, and not the page.
 
 use std::net::SocketAddr;
+use std::process::Command;
 
 use serde_json::Value;
 use zookeeper_client::Client;
 
-use crate::support::Lab;
+use crate::support::{Lab, run};
 
 const SETTINGS: &str = "
 kafka: {servers: 1}
 zookeeper: {servers: 1}
 topics: {names: [orders], partitions: 2}
-images: {grafana: 'khd/prometheus:2', manager: 'khd.invalid/kafka-manager:1', kafka-exporter: 'khd.invalid/exporter:1'}
+images: {grafana: 'khdtest/grafana:1', manager: 'khd.invalid/kafka-manager:1', kafka-exporter: 'khd.invalid/exporter:1'}
 monitoring: {manager: kafka-manager, kafka-exporter: true, interval: 5s}
 ";
 
 #[test]
 fn a_page_runs_where_its_image_is_here_and_what_is_missing_is_named_and_stops_nothing() {
+    let _stand_in = StandIn::make();
     let lab = Lab::new("khdtest-ui", 16);
     std::fs::write(lab.folder().join("khd.yaml"), SETTINGS).unwrap();
     let up = lab
@@ -48,9 +50,31 @@ fn a_page_runs_where_its_image_is_here_and_what_is_missing_is_named_and_stops_no
     assert_eq!(registration(&lab), registered, "nothing was written again");
 }
 
+/// An image in the place of Grafana's, which does nothing for as long as it is let.
+struct StandIn;
+
+impl StandIn {
+    const IMAGE: &str = "khdtest/grafana:1";
+
+    fn make() -> Self {
+        let docker = |arguments: &[&str]| run("docker", arguments);
+        let container = docker(&["create", "khd/nethelper:1"]);
+        docker(&["commit", "--change", r#"CMD ["hold"]"#, container.trim(), Self::IMAGE]);
+        docker(&["rm", container.trim()]);
+        Self
+    }
+}
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let removed = Command::new("docker").args(["rmi", "--force", Self::IMAGE]).output();
+        assert!(removed.is_ok() || std::thread::panicking());
+    }
+}
+
 fn grafana_has_its_files(lab: &Lab) {
     let container = format!("{}-grafana-1", lab.project());
-    lab.docker(&["inspect", &container]);
+    assert_eq!(lab.state_of("grafana"), "running");
     let copy = tempfile::tempdir().unwrap();
     let read = |path: &str| {
         let (from, to) = (format!("{container}:{path}"), copy.path().join("file"));
@@ -108,15 +132,14 @@ fn what_is_missing_goes_on_to_be_told(lab: &Lab) {
     let status = lab.run(&["status", "--json"], 0).json();
     let missing = status["missing"].as_array().unwrap().iter();
     let services: Vec<&str> = missing.map(|missing| missing["service"].as_str().unwrap()).collect();
-    assert!(
-        services.contains(&"kafka-manager") && services.contains(&"kafka-exporter"),
-        "{services:?}"
-    );
+    assert_eq!(services, ["kafka-manager", "kafka-exporter"]);
 }
 
 fn pages_have_addresses(lab: &Lab) {
     let address = format!("http://{}/", lab.published(9090));
     assert_eq!(lab.run(&["open", "prometheus"], 0).stdout.trim(), address);
+    let address = format!("http://{}/", lab.published(3000));
+    assert_eq!(lab.run(&["open", "grafana"], 0).stdout.trim(), address);
     lab.run(&["open", "manager"], 3).says("kafka-manager does not run");
     let list = lab.run(&["open"], 0).stdout;
     for page in ["prometheus", "exporter", "grafana", "kafka-manager", "kafka-exporter"] {

@@ -131,3 +131,65 @@ async fn down_goes_on_with_the_rest_when_one_removal_fails() {
         "the container and its network"
     );
 }
+
+/// The lab, and a page in a profile.
+fn with_page() -> ComposeFile {
+    let mut file = samples::lab();
+    let mut page = file.services["producer"].clone();
+    page.profiles = vec!["ui".into()];
+    file.services.insert("grafana".into(), page);
+    file
+}
+
+async fn start_page(engine: &FakeEngine, file: &ComposeFile) {
+    start_service(engine, file, "grafana", &BTreeMap::new(), &unbounded_channel().0)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_is_in_a_profile_is_started_by_itself_and_then_left_alone() {
+    let file = with_page();
+    let engine = FakeEngine::with_images(&file);
+    bring_up(&engine, &file).await.unwrap();
+    assert!(!engine.calls().iter().any(|call| call.contains("grafana")));
+    engine.clear_calls();
+    start_page(&engine, &file).await;
+    assert_eq!(
+        engine.calls(),
+        ["create_container khd-grafana-1", "start khd-grafana-1"]
+    );
+    engine.clear_calls();
+    engine.set_state("khd-grafana-1", "exited");
+    assert!(bring_up(&engine, &file).await.unwrap().is_empty());
+    assert!(engine.calls().is_empty());
+    start_page(&engine, &file).await;
+    assert_eq!(engine.calls(), ["start khd-grafana-1"]);
+}
+
+#[tokio::test]
+async fn what_is_in_a_profile_does_not_hold_on_to_a_network_that_is_made_anew() {
+    let mut file = with_page();
+    let engine = FakeEngine::with_images(&file);
+    bring_up(&engine, &file).await.unwrap();
+    start_page(&engine, &file).await;
+    file.networks["kafka-net"].ipam.config[0].subnet = "10.0.0.0/24".into();
+    engine.clear_calls();
+    bring_up(&engine, &file).await.unwrap();
+    let calls = engine.calls();
+    assert!(position(&calls, "remove_container khd-grafana-1") < position(&calls, "remove_network khd_kafka-net"));
+    assert!(!calls.iter().any(|call| call == "create_container khd-grafana-1"));
+    start_page(&engine, &file).await;
+}
+
+#[tokio::test]
+async fn what_left_the_file_goes_though_it_was_in_a_profile() {
+    let mut file = with_page();
+    let engine = FakeEngine::with_images(&file);
+    bring_up(&engine, &file).await.unwrap();
+    start_page(&engine, &file).await;
+    file.services.shift_remove("grafana");
+    engine.clear_calls();
+    bring_up(&engine, &file).await.unwrap();
+    assert!(engine.calls().contains(&"remove_container khd-grafana-1".to_owned()));
+}

@@ -196,7 +196,7 @@ function point(now) {
 }
 
 function go(ms) {
-  at = ms === null ? null : Math.min(Math.max(ms, until() - SPAN_MS), until());
+  at = ms === null ? null : Math.min(Math.max(ms, until() - span()), until());
   later();
 }
 
@@ -204,14 +204,14 @@ board.addEventListener("pointermove", (event) => {
   const box = overlay.getBoundingClientRect();
   const x = event.clientX - box.left;
   if (x < 0 || x > box.width) go(null);
-  else go(until() - SPAN_MS + (x / box.width) * SPAN_MS);
+  else go(until() - span() + (x / box.width) * span());
 });
 board.addEventListener("pointerleave", () => go(null));
 board.addEventListener("blur", () => go(null));
 board.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const step = event.shiftKey ? 10000 : 1000;
-  const actions = { ArrowLeft: () => go((at ?? until()) - step), ArrowRight: () => go((at ?? until()) + step), Home: () => go(until() - SPAN_MS), End: () => go(null), Escape: () => go(null) };
+  const actions = { ArrowLeft: () => go((at ?? until()) - step), ArrowRight: () => go((at ?? until()) + step), Home: () => go(until() - span()), End: () => go(null), Escape: () => go(null) };
   const action = actions[event.key];
   if (!action) return;
   action();
