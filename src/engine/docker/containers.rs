@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
-use super::failure::{is_missing, is_port_in_use, status};
+use super::failure::{could_not_freeze, is_missing, is_port_in_use, status};
 use super::{Docker, files, translate};
 use crate::compose::model::ComposeFile;
 use crate::engine::{Ended, labels};
@@ -30,6 +30,11 @@ const REMOVAL: Duration = Duration::from_secs(60);
 const PORT_FREE_WITHIN: Duration = Duration::from_secs(10);
 /// Time between two attempts to start a container whose port is held.
 const PORT_PAUSE: Duration = Duration::from_millis(250);
+/// How often freezing is tried again. Where a process begins or ends just then, as health checks do, runc may not freeze a
+/// container (cgroup v1): it thaws it, and leaves it to its caller to try again (opencontainers/runc, #2791 and #4388).
+const FREEZES: u32 = 5;
+/// Time between two tries to freeze a container.
+const FREEZE_PAUSE: Duration = Duration::from_millis(250);
 
 impl Docker {
     pub(super) async fn container_create(&self, file: &ComposeFile, service: &str, number: u32) -> anyhow::Result<()> {
@@ -152,7 +157,15 @@ impl Docker {
 
     pub(super) async fn container_pause(&self, container: &str) -> anyhow::Result<()> {
         let operation = format!("cannot pause container {container}");
-        let Err(refused) = self.client.pause_container(container).await else {
+        let mut paused = self.client.pause_container(container).await;
+        for _ in 0..FREEZES {
+            if !paused.as_ref().is_err_and(could_not_freeze) {
+                break;
+            }
+            tokio::time::sleep(FREEZE_PAUSE).await;
+            paused = self.client.pause_container(container).await;
+        }
+        let Err(refused) = paused else {
             return Ok(());
         };
         // Engines refuse with different codes when it is paused already: its state tells whether that is the reason.

@@ -30,6 +30,11 @@ pub(super) fn is_port_in_use(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("address already in use"))
 }
 
+/// Whether runc gave up freezing a container, and thawed it again.
+pub(super) fn could_not_freeze(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("unable to freeze"))
+}
+
 impl Docker {
     /// Makes an error that names operation and object, such as `cannot start container khd-kafka1-1`.
     pub(super) fn failed(&self, operation: impl Display) -> impl FnOnce(Error) -> anyhow::Error {

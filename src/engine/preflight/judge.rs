@@ -70,6 +70,9 @@ fn ports(
                     EXPORTER | PROMETHEUS => {
                         "stop what holds it, move khd's ports (`ports: {offset: 100}`), or do without: `monitoring: {enabled: false}`"
                     }
+                    _ if !definition.profiles.is_empty() => {
+                        "stop what holds it, move khd's ports (`ports: {offset: 100}`), or do without: `monitoring: {ui: false}`"
+                    }
                     _ => "stop what holds it, or move khd's ports: `ports: {offset: 100}`, or `ports` of the servers",
                 }
                 .into(),
