@@ -1,7 +1,7 @@
 //! The live page: what a lab is doing, in a browser, as it happens.
 //!
 //! [`Site`] is what the page is told; [`watch`](watch()) keeps it up to date from a lab's timeline, its journal and the run
-//! that is being recorded; [`serve`] gives it to browsers. It only reads.
+//! that is being recorded; [`serve`](serve()) gives it to browsers. It only reads.
 //!
 //! ```text
 //! timeline ──┐
