@@ -5,9 +5,12 @@
 //! With `--short` it takes 1 million, and any profile will do. It fails when the memory passes its bound, when a clean log is not
 //! found clean, or when the one message that was left out of another log is not found; never for a time.
 //!
+//! With `--judge` it times how long a run takes from its folder to the verdicts (`judge`).
+//!
 //! With `--brokers` and `--topic` it reads that topic once, as an audit does (`topic`); `scripts/bench.sh audit` compares
 //! this with kcat.
 
+mod judge;
 mod memory;
 mod synthetic;
 mod topic;
@@ -46,6 +49,9 @@ struct Args {
     /// Leaves one acknowledged message out of the log.
     #[arg(long, hide = true)]
     lossy: bool,
+    /// Judge a run of so many messages and events from its folder, and print what that took as JSON.
+    #[arg(long, value_name = "EVENTS", requires = "messages")]
+    judge: Option<u64>,
     // What `cargo bench` passes to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
@@ -60,7 +66,11 @@ fn main() -> anyhow::Result<ExitCode> {
         );
     } else if let (Some(messages), Some(shape)) = (args.messages, args.shape) {
         let plan = Plan::new(shape, messages, args.lossy);
-        println!("{}", serde_json::to_string(&memory::measure(&plan)?)?);
+        let measured = match args.judge {
+            Some(events) => serde_json::to_value(judge::judge(&plan, events)?)?,
+            None => serde_json::to_value(memory::measure(&plan)?)?,
+        };
+        println!("{measured}");
     } else {
         return memory::all(args.short, args.json.as_deref());
     }

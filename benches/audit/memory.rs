@@ -99,7 +99,7 @@ pub fn measure(plan: &Plan) -> anyhow::Result<Measured> {
 }
 
 /// As the audit does: once as readers of uncommitted records get it, then as those of committed ones do.
-fn read_log(plan: &Plan) -> LogSummary {
+pub fn read_log(plan: &Plan) -> LogSummary {
     let partitions = sum_up(plan);
     let mut read_committed = sum_up(plan);
     read_committed.retain(|log| !partitions.contains(log));

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join3;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::lab::{Lab, command_line, parse_duration, unless_interrupted};
@@ -14,7 +16,7 @@ use crate::cli::{interrupt, settings};
 use crate::compose::model::ComposeFile;
 use crate::compose::render::JMX_EXPORTER_VARIABLE;
 use crate::drill::machine::Outcome;
-use crate::drill::wait::until;
+use crate::drill::wait::{once, until};
 use crate::engine::{LogOptions, converge, images, preflight};
 use crate::error::{Exit, Expected};
 use crate::faults::Injection;
@@ -122,8 +124,35 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
             .await?;
     }
     let healthy = |view: &View| conditions::healthy(view, &expected);
-    let outcome = alive(lab, &timeline, healthy, deadline, cancel).await;
-    require(lab, outcome, within).await?;
+    // What had been sent when every server was healthy for the first time.
+    let sent = OnceLock::new();
+    let flows = |view: &View| gone_through(view, &expected, &sent);
+    let scraped = async {
+        match &lab.topology.monitoring {
+            Some(monitoring) => scraped(monitoring.prometheus, &lab.file, &expected, deadline, cancel).await,
+            None => Outcome::Done,
+        }
+    };
+    // At once, because each takes its time. What has once gone through, or was scraped, need not hold for a while.
+    let left = deadline.saturating_duration_since(Instant::now());
+    let all = join3(
+        until(timeline.view(), left, cancel, healthy),
+        once(timeline.view(), left, cancel, flows),
+        scraped,
+    );
+    let lacking = |view: &View| {
+        let lacking = healthy(view);
+        if lacking.is_empty() { flows(view) } else { lacking }
+    };
+    let all = watched(timeline.view(), lacking, all);
+    let outcomes = unless_dead(lab, &timeline, cancel, async {
+        let (healthy, flows, scraped) = all.await;
+        let failed = [healthy, flows, scraped]
+            .into_iter()
+            .find(|outcome| *outcome != Outcome::Done);
+        failed.unwrap_or(Outcome::Done)
+    });
+    require(lab, outcomes.await, within).await?;
 
     let mut proven = format!(
         "{} is ready: {} ZooKeeper servers, {} brokers, {} partitions with every replica in sync, one controller",
@@ -132,19 +161,13 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
         expected.brokers.len(),
         expected.partitions().count(),
     );
-    if expected.workload.producers > 0 && expected.workload.consumers > 0 {
-        let sent = timeline.view().borrow().offsets.map(|offsets| offsets.end);
-        let outcome = alive(lab, &timeline, |view| gone_through(view, sent), deadline, cancel).await;
-        require(lab, outcome, within).await?;
+    if has_workload(&expected) {
         proven += &format!(
             ", group {} stable, messages go all the way through",
             expected.workload.group
         );
     }
     if let Some(monitoring) = &lab.topology.monitoring {
-        let scraped = scraped(monitoring.prometheus, &lab.file, &expected, deadline, cancel);
-        let outcome = unless_dead(lab, &timeline, cancel, scraped).await;
-        require(lab, outcome, within).await?;
         proven += &format!(", Prometheus scrapes all of it (http://{})", monitoring.prometheus);
     }
     for observer in observers {
@@ -267,16 +290,34 @@ fn exited(lab: &Lab, view: &View) -> Option<String> {
     found.map(|((service, _), _)| service.clone())
 }
 
-/// A message that was sent after `sent` was taken has been consumed and committed.
-fn gone_through(view: &View, sent: Option<i64>) -> Lacking {
-    match (view.offsets, sent) {
-        (Some(offsets), Some(sent)) if offsets.committed > sent => Vec::new(),
-        (Some(offsets), _) => vec![format!(
-            "no message has gone from a producer to a committed offset (sent {}, committed {})",
-            offsets.end, offsets.committed
-        )],
-        (None, _) => vec!["no offsets are known".into()],
+/// Whether messages flow in the lab: it has who sends and who reads them.
+fn has_workload(expected: &Expectation) -> bool {
+    expected.workload.producers > 0 && expected.workload.consumers > 0
+}
+
+/// A message that was sent when every server was healthy has been consumed and committed; `sent` is where it keeps what had
+/// been sent until then.
+fn gone_through(view: &View, expected: &Expectation, sent: &OnceLock<i64>) -> Lacking {
+    if !has_workload(expected) {
+        return Vec::new();
     }
+    let lacking = match sent.get() {
+        None => conditions::servers_healthy(view, expected),
+        Some(_) => Vec::new(),
+    };
+    if !lacking.is_empty() {
+        return lacking;
+    }
+    let Some(offsets) = view.offsets else {
+        return vec!["no offsets are known".into()];
+    };
+    if offsets.committed > *sent.get_or_init(|| offsets.end) {
+        return Vec::new();
+    }
+    vec![format!(
+        "no message has gone from a producer to a committed offset (sent {}, committed {})",
+        offsets.end, offsets.committed
+    )]
 }
 
 async fn require(lab: &Lab, outcome: Outcome, within: Duration) -> anyhow::Result<()> {

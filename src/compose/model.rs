@@ -182,6 +182,16 @@ pub struct Config {
 }
 
 impl ComposeFile {
+    /// How many services come one after the other before this one, by what depends on what; 0 where it depends on none.
+    pub fn depth(&self, service: &str) -> usize {
+        let on = self.services.get(service).map(|service| service.depends_on.keys());
+        on.into_iter()
+            .flatten()
+            .map(|name| 1 + self.depth(name))
+            .max()
+            .unwrap_or(0)
+    }
+
     /// It with only those services that start without a profile.
     pub fn without_profiles(&self) -> Self {
         let mut file = self.clone();

@@ -191,6 +191,11 @@ fn kafka(settings: &Settings, topology: &Topology, broker: &Broker, images: &Ref
         ("default.replication.factor", &replicas),
         ("min.insync.replicas", &min_isr),
         ("offsets.topic.replication.factor", &replicas),
+        // Kafka's 50 partitions are for many groups. With a lab's one group they are 132 more replicas that brokers make
+        // before anybody can join.
+        ("offsets.topic.num.partitions", "6"),
+        // Of Kafka's 128 MiB, which a broker fills with zeros as it starts, a lab's log cleaner uses next to nothing.
+        ("log.cleaner.dedupe.buffer.size", "8388608"),
         ("transaction.state.log.replication.factor", &replicas),
         ("transaction.state.log.min.isr", &min_isr),
         ("unclean.leader.election.enable", "false"),

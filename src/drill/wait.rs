@@ -19,9 +19,29 @@ const STEADY: Duration = Duration::from_millis(500);
 /// Returns [`Outcome::Expired`] with what was last lacking when `within` passes first, and
 /// [`Outcome::Interrupted`] when `cancel` does.
 pub async fn until(
+    view: watch::Receiver<View>,
+    within: Duration,
+    cancel: &CancellationToken,
+    condition: impl Fn(&View) -> Lacking,
+) -> Outcome {
+    held(view, within, cancel, STEADY, condition).await
+}
+
+/// Waits until a condition holds for the first time, of those that cannot flap; otherwise as [`until`].
+pub async fn once(
+    view: watch::Receiver<View>,
+    within: Duration,
+    cancel: &CancellationToken,
+    condition: impl Fn(&View) -> Lacking,
+) -> Outcome {
+    held(view, within, cancel, Duration::ZERO, condition).await
+}
+
+async fn held(
     mut view: watch::Receiver<View>,
     within: Duration,
     cancel: &CancellationToken,
+    steady: Duration,
     condition: impl Fn(&View) -> Lacking,
 ) -> Outcome {
     let deadline = Instant::now() + within;
@@ -31,10 +51,10 @@ pub async fn until(
         let now = Instant::now();
         let wake = if lacking.is_empty() {
             let since = *holds_since.get_or_insert(now);
-            if now >= since + STEADY {
+            if now >= since + steady {
                 return Outcome::Done;
             }
-            since + STEADY
+            since + steady
         } else {
             holds_since = None;
             if now >= deadline {

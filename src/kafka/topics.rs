@@ -1,6 +1,7 @@
 //! Waiting for topics, and making those that are missing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
@@ -14,12 +15,17 @@ use crate::kafka::client::{self, Quiet};
 
 /// How long one question to the cluster may take.
 const ASK: Duration = Duration::from_secs(5);
-/// How long to wait between two questions: at first, and at most.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
+/// How long to wait between two questions. Whoever waits for a cluster to come up waits for this too, every time.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How often to say what is waited for.
 const SAY: Duration = Duration::from_secs(5);
+/// The client's longest pause between two attempts to connect, in milliseconds, for the same reason.
+const RECONNECT_MS: &str = "200";
+/// How long topics that someone else makes must be there: other brokers learn of them later, and a consumer that joins its
+/// group with the help of one that does not know a topic yet goes without its partitions for a while.
+const SETTLED: Duration = Duration::from_millis(500);
 /// How often a topic must show too few partitions: a broker that just learns of a topic may not know them all.
-const SURE: u32 = 5;
+const SURE: u32 = 30;
 
 /// Topics that are needed.
 #[derive(Debug, Clone)]
@@ -30,6 +36,12 @@ pub struct Wanted {
     pub partitions: i32,
     /// How to make those that are missing; `None` waits until someone else does.
     pub create: Option<Creation>,
+}
+
+impl Wanted {
+    fn settled(&self) -> Duration {
+        if self.create.is_none() { SETTLED } else { Duration::ZERO }
+    }
 }
 
 /// How to make a topic.
@@ -52,8 +64,10 @@ pub async fn ready(
     wanted: &Wanted,
     cancel: &CancellationToken,
 ) -> anyhow::Result<Option<BTreeMap<String, i32>>> {
-    let consumer: std::sync::Arc<BaseConsumer<Quiet>> = std::sync::Arc::new(client::create(config, Quiet)?);
-    let mut pause = PAUSE.0;
+    let mut config = config.clone();
+    config.set("reconnect.backoff.max.ms", RECONNECT_MS);
+    let consumer: Arc<BaseConsumer<Quiet>> = Arc::new(client::create(&config, Quiet)?);
+    let mut complete_since: Option<Instant> = None;
     let mut said = Instant::now();
     let mut short_seen = 0;
     loop {
@@ -79,11 +93,15 @@ pub async fn ready(
                         return Err(too_few(short, found[short], wanted.partitions));
                     }
                 } else if missing.is_empty() {
-                    let wanted = |name: &String| wanted.names.contains(name);
-                    return Ok(Some(found.into_iter().filter(|(name, _)| wanted(name)).collect()));
+                    if complete_since.get_or_insert_with(Instant::now).elapsed() >= wanted.settled() {
+                        let wanted = |name: &String| wanted.names.contains(name);
+                        return Ok(Some(found.into_iter().filter(|(name, _)| wanted(name)).collect()));
+                    }
+                } else {
+                    complete_since = None;
                 }
                 match wanted.create {
-                    Some(how) if !missing.is_empty() => create(config, &missing, wanted.partitions, how).await,
+                    Some(how) if !missing.is_empty() => create(&config, &missing, wanted.partitions, how).await,
                     _ if missing.is_empty() => "all partitions of the topics".to_owned(),
                     _ => format!("the topics {}", missing.join(", ")),
                 }
@@ -96,7 +114,7 @@ pub async fn ready(
         }
         tokio::select! {
             () = cancel.cancelled() => return Ok(None),
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE.1),
+            () = tokio::time::sleep(PAUSE) => {}
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::topology::{Broker, Workload};
 /// Time between two rounds of questions; the resolution of every time that khd measures from observations.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Offsets are asked for in every so manieth round: they tell of progress, not of a state that lasts shortly.
-const OFFSETS_EVERY: u32 = 5;
+const OFFSETS_EVERY: u32 = 2;
 /// Time between two attempts to reach a broker that does not answer.
 const RETRY: Duration = Duration::from_millis(100);
 /// What brokers see as `client.id`, in their request logs and metrics.

@@ -1,5 +1,7 @@
 //! A plan carried out.
 
+use std::collections::BTreeMap;
+
 use futures_util::future::{join, join_all};
 
 use super::plan::{Plan, Replica};
@@ -11,7 +13,7 @@ use crate::engine::{Engine, Progress, labels};
 
 /// Carries a plan out: old containers go, networks and volumes come, containers are created, and all are started.
 ///
-/// Within each of these everything is done at once. A recreated container's named volumes keep their data.
+/// Within each of these everything is done at once; what others depend on is started before them. A recreated container's named volumes keep their data.
 ///
 /// # Errors
 /// The first failure of the engine, after the rest of the same kind of work was done.
@@ -46,23 +48,27 @@ pub async fn apply(engine: &dyn Engine, file: &ComposeFile, plan: &Plan, progres
     let replicas: Vec<Replica> = plan.create.iter().cloned().chain(anew).collect();
     together(join_all(replicas.iter().map(|replica| create(engine, file, replica, progress))).await)?;
 
-    // All at once, whatever depends on what: khd proves readiness itself, every process retries until its servers
-    // are there, and waiting for each other's health would take several times as long.
-    let new = replicas
-        .iter()
-        .map(|replica| labels::container_name(&file.name, &replica.service, replica.number));
-    let names: Vec<String> = new.chain(plan.start.iter().cloned()).collect();
-    let starting = join_all(
-        names
+    // Nothing waits for the health of what it depends on: khd proves readiness itself, every process retries until its
+    // servers are there, and waiting for each other's health would take several times as long. But to start a container
+    // keeps the engine's processors busy for a good part of a second, so what others depend on gets them first.
+    let mut waves: BTreeMap<usize, Vec<String>> = BTreeMap::from([(0, plan.start.clone())]);
+    for Replica { service, number } in &replicas {
+        let name = labels::container_name(&file.name, service, *number);
+        waves.entry(file.depth(service)).or_default().push(name);
+    }
+    let mut started = Vec::new();
+    for names in waves.values() {
+        let starting = names
             .iter()
-            .map(|name| step(progress, name, ("starting", "started"), engine.start(name))),
-    );
+            .map(|name| step(progress, name, ("starting", "started"), engine.start(name)));
+        started.extend(join_all(starting).await);
+    }
     let unpausing = plan
         .unpause
         .iter()
         .map(|name| step(progress, name, ("unpausing", "unpaused"), engine.unpause(name)));
-    let (started, unpaused) = join(starting, join_all(unpausing)).await;
-    together(started.into_iter().chain(unpaused))
+    started.extend(join_all(unpausing).await);
+    together(started)
 }
 
 async fn create_network(
