@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs and starts what is missing to run a lab: a Docker engine, mmdebstrap, kcat, jq, a C compiler, make.
 # With --dev also what scripts/test.sh needs: cargo-nextest, cargo-deny, shellcheck, npm, Chromium and its driver, Docker Compose v2.
+# With --bench what scripts/bench.sh needs: Docker Compose v2, gnuplot.
 # Does nothing where nothing is missing, so it can be run as often as one likes; root (or sudo) only if it must install.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin # dockerd's folder, which a user's PATH lacks on Debian
@@ -37,6 +38,7 @@ install_packages() {
         has chromium || packages+=(chromium)
         has chromedriver || packages+=(chromium-driver)
     fi
+    [ -z "$bench" ] || has gnuplot || packages+=(gnuplot-nox) # draws the table as a picture
     [ ${#packages[@]} -gt 0 ] || return 0
     has apt-get || die "this is no Debian: install what these packages hold by hand: ${packages[*]}"
     say "installing ${packages[*]}"
@@ -127,11 +129,12 @@ install_compose() {
     docker compose version >&2
 }
 
-dev=
+dev='' bench=''
 case "$#:${1:-}" in
     0:) ;;
     1:--dev) dev=1 ;;
-    *) say "usage: scripts/setup.sh [--dev]"; exit 2 ;;
+    1:--bench) bench=1 ;;
+    *) say "usage: scripts/setup.sh [--dev | --bench]"; exit 2 ;;
 esac
 
 install_packages
@@ -143,6 +146,6 @@ if [ "$dev" ]; then
     install_cargo_tool cargo-nextest $nextest "$(cargo nextest --version 2>/dev/null | awk 'NR == 1 { print $2 }')" \
         --no-default-features --features default-no-update
     install_cargo_tool cargo-deny $deny "$(cargo deny --version 2>/dev/null | awk 'NR == 1 { print $2 }')"
-    install_compose
 fi
+[ -z "$dev$bench" ] || install_compose
 say "ready"

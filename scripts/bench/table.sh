@@ -16,4 +16,16 @@ table() {
             (if .reached == null then "not measured" elif .reached then "reached" else "**not reached**" end)
         ] | "| \(join(" | ")) |")
     ' "$out/results.json" | into_docs targets
+    [ -n "$short" ] || picture
+}
+
+# How many times as fast as its peer khd is, in each row that has one, and how fast it shall be.
+picture() {
+    jq -r '
+        def times(ratio): if .unit == "s" or (.unit | startswith("%")) then 1 / ratio else ratio end;
+        def plain: gsub("`"; "") | gsub("[\"_{}^@]"; " ");
+        [.rows[] | select(.ratio and .judged and (.row | startswith("watch") | not))] | reverse[]
+        | "\"\(.what | plain)\\nagainst \(.against | plain)\" \(times(.judged)) \(times(.reach))"
+    ' "$out/results.json" >"$out/picture.data"
+    gnuplot -e "data='$out/picture.data'" scripts/bench/picture.gnuplot >images/benchmarks.svg
 }

@@ -32,19 +32,24 @@ watching() { # ROW TOPICS PARTITIONS
     "$khd" down "${lab[@]}" >&2
 }
 
-# How many milliseconds after the new leader's log khd saw each leader change of a run.
+# How many milliseconds after the new leader logged it khd saw each leader change of a drill.
 leader_changes() {
-    local run broker
-    "$khd" fail kafka2 "${lab[@]:0:2}" >"$out/fail" 2>&1 || { tail -n 20 "$out/fail" >&2; return 1; }
-    run=$("$khd" runs --json | jq -r 'last.path')
+    local broker
+    rm -rf "$out/runs"
+    "$khd" fail kafka2 "${lab[@]:0:2}" --runs "$out/runs" >"$out/last" 2>&1 || { tail -n 20 "$out/last" >&2; return 1; }
     for broker in kafka1 kafka2 kafka3; do
         docker logs "bench-$broker-1" 2>&1
-    done | sed -nE 's/^\[([0-9-]+) ([0-9:]+),([0-9]+)\].* Leader ([^ ]+)-([0-9]+) with topic id .* starts at leader epoch ([0-9]+) .*/\1T\2Z \3 \4\/\5\/\6/p' |
-        jq -R 'split(" ") | {key: .[2], value: ((.[0] | fromdate) * 1000 + (.[1] | tonumber))}' | jq -s from_entries >"$out/log.json"
+    done | sed -nE 's/^\[([0-9-]+) ([0-9:]+),([0-9]+)\].* Leader ([^ ]+)-([0-9]+) with topic id .* starts at leader epoch ([0-9]+) .*/\1T\2Z \3 \4 \5 \6/p' |
+        jq -R 'split(" ") | {key: .[2:] | join(" "), value: ((.[0] | fromdate) * 1000 + (.[1] | tonumber))}' |
+        jq -s from_entries >"$out/log.json"
+    # The first that anybody told khd of a leader's epoch. Those from before the run began are in the log alone.
     jq -s --slurpfile log "$out/log.json" '
-        [.[] | select(.event == "partition")] | group_by("\(.topic)/\(.partition)/\(.leader_epoch)")[]
-        | .[0] | select($log[0]["\(.topic)/\(.partition)/\(.leader_epoch)"])
-        | .at - $log[0]["\(.topic)/\(.partition)/\(.leader_epoch)"]' "$run/events.jsonl"
+        def ms: capture("^(?<second>[^.Z]+)(\\.(?<fraction>[0-9]+))?Z$")
+            | ((.second + "Z") | fromdate) * 1000 + ("0." + (.fraction // "0") | tonumber) * 1000;
+        (.[0].wall | ms) as $begun
+        | [.[] | select(.event == "partition") | {key: "\(.topic) \(.partition) \(.leader_epoch)", at: (.wall | ms)}]
+        | group_by(.key)[] | min_by(.at) | . + {logged: $log[0][.key]} | select(.logged and .logged > $begun) | .at - .logged
+    ' "$out"/runs/*/timeline.jsonl
 }
 
 bench_watch() {
