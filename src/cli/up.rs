@@ -405,6 +405,35 @@ pub async fn settled(lab: &Lab, expected: &Expectation, cancel: &CancellationTok
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::view::OffsetsView;
+
+    #[test]
+    fn a_message_has_gone_through_when_more_is_committed_than_had_been_sent() {
+        let expected = crate::topology::Topology::of(&Default::default()).expectation(Duration::ZERO);
+        let view = |end, committed| {
+            let mut view = View::default();
+            view.offsets = Some(OffsetsView {
+                end,
+                committed,
+                partitions: 30,
+            });
+            view
+        };
+        // Of servers that do not answer, nothing is taken for sent.
+        let sent = OnceLock::new();
+        assert!(gone_through(&view(5, 9), &expected, &sent)[0].contains("does not serve"));
+        assert_eq!(sent.get(), None);
+        let sent = OnceLock::from(10);
+        assert_eq!(
+            gone_through(&View::default(), &expected, &sent),
+            ["no offsets are known"]
+        );
+        assert!(gone_through(&view(20, 10), &expected, &sent)[0].contains("committed 10"));
+        assert_eq!(gone_through(&view(20, 11), &expected, &sent), [""; 0]);
+        let mut nobody = expected;
+        nobody.workload.consumers = 0;
+        assert_eq!(gone_through(&View::default(), &nobody, &OnceLock::new()), [""; 0]);
+    }
 
     #[test]
     fn nothing_is_scraped_before_every_target_of_every_job_was() {

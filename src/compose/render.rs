@@ -539,6 +539,14 @@ mod tests {
     }
 
     #[test]
+    fn what_depends_on_nothing_comes_before_brokers_and_these_before_their_clients() {
+        let file = rendered(|_| {});
+        let depth = |service: &str| file.depth(service);
+        assert_eq!((depth("zookeeper2"), depth("prometheus")), (0, 0));
+        assert_eq!((depth("kafka1"), depth("producer"), depth("no-such")), (1, 2, 0));
+    }
+
+    #[test]
     fn the_default_lab_renders_to_this_compose_file() {
         insta::with_settings!({filters => FILTERS}, {
             insta::assert_snapshot!(rendered(|_| {}).to_yaml().unwrap());
