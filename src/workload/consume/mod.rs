@@ -89,8 +89,8 @@ impl Options {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("statistics.interval.ms", "1000")
-            // Topics that come later are found soon, and so are those that a broker did not know of when it was asked first.
-            .set("topic.metadata.refresh.interval.ms", "2000");
+            // Topics that come later are found soon.
+            .set("topic.metadata.refresh.interval.ms", "10000");
         if let Some(instance) = instance {
             config.set("group.instance.id", instance);
         }
@@ -131,8 +131,6 @@ pub async fn run(options: Options, cancel: CancellationToken) -> anyhow::Result<
     let mut plain = client::config(&options.brokers, &id);
     // librdkafka refuses a `max.poll.interval.ms` below it, whoever polls.
     plain.set("session.timeout.ms", options.session_timeout.as_millis().to_string());
-    // Has the cluster find the group's coordinator meanwhile, for which it has to make a topic the first time.
-    plain.set("group.id", &options.group);
     client::overlay(&mut plain, &options.properties);
     if topics::ready(&plain, &wanted, &cancel).await?.is_none() {
         return Ok(Totals {
