@@ -118,7 +118,11 @@ fn isr_change(at: u64) -> Kind {
         leader: 1,
         leader_epoch: (at / 30) as i32,
         replicas: vec![1, 2, 3],
-        isr: if at % 2 == 0 { [1, 2, 3].into() } else { [1, 3].into() },
+        isr: if at.is_multiple_of(2) {
+            [1, 2, 3].into()
+        } else {
+            [1, 3].into()
+        },
     }
 }
 
