@@ -6,7 +6,7 @@ bench_memory() {
     machine=$(machine)
     say "made-up logs, for some minutes"
     {
-        jq -r "$about"'about + ".", "' <<<"$machine"
+        jq -r "$about"'about + ".", ""' <<<"$machine"
         "$audit" ${short:+--short} --json "$out/memory.json"
     } | into_docs audit-memory
 }

@@ -1,12 +1,11 @@
 # shellcheck shell=bash disable=SC2034,SC2154 # what the parts share is set by bench.sh and common.sh
 # Producing flat out, against librdkafka's own benchmark and Kafka's; what a producer and its image take.
 
-# librdkafka's rdkafka_performance, from the very source that khd is built with.
+# librdkafka's rdkafka_performance, from the very source that khd is built with, where that was configured.
 rdkafka_performance() {
-    local source library
-    source=$(cargo metadata --locked --format-version 1 |
-        jq -r '.packages[] | select(.name == "rdkafka-sys").manifest_path | sub("/Cargo.toml$"; "/librdkafka")')
-    library=$(find "$(dirname "$khd")/build" -path '*/rdkafka-sys-*' -name librdkafka.a | head -n 1)
+    local library source
+    library=$(find "$(dirname "$khd")/build" -path '*/rdkafka-sys-*/src/librdkafka.a' | head -n 1)
+    source=${library%/src/librdkafka.a}
     cc -O2 -I "$source/src" -o "$out/rdkafka_performance" "$source/examples/rdkafka_performance.c" "$library" -lz -lm -lpthread -ldl
 }
 
@@ -43,7 +42,7 @@ producer_memory() {
     producer=$!
     begun+=("$producer")
     sleep "$1" # how long it sends
-    peak=$(sed -n 's/^VmHWM: *\([0-9]*\) kB/\1/p' "/proc/$producer/status")
+    peak=$(awk '$1 == "VmHWM:" { print $2 }' "/proc/$producer/status") # in KiB
     kill "$producer"
     wait "$producer"
     jq -n "$peak * 1024 / 1e6"

@@ -8,7 +8,7 @@ table() {
         def figure: if . >= 100 then round elif . >= 10 then . * 10 | round / 10 else . * 100 | round / 100 end | tostring;
         def spread: "\(.median | figure) (\(.least | figure) – \(.most | figure))";
         def sign: {"<=": "≤", ">=": "≥", "<": "<", ">": ">"}[.];
-        "\(.machine | about).", ",
+        "\(.machine | about).", "",
         "| what | khd: median (spread) | against | its: median (spread) | ratio | asked for | |", "|---|---|---|---|---|---|---|",
         (.rows[] | [
             .what, "\(.khd | spread) \(.unit)", .against // "–", (if .other then .other | spread else "–" end),

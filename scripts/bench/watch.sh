@@ -36,7 +36,7 @@ watching() { # ROW TOPICS PARTITIONS
 leader_changes() {
     local broker
     rm -rf "$out/runs"
-    "$khd" fail kafka2 "${lab[@]:0:2}" --runs "$out/runs" >"$out/last" 2>&1 || { tail -n 20 "$out/last" >&2; return 1; }
+    "$khd" fail kafka2 "${lab[@]:0:2}" --runs "$PWD/$out/runs" >"$out/last" 2>&1 || { tail -n 20 "$out/last" >&2; return 1; }
     for broker in kafka1 kafka2 kafka3; do
         docker logs "bench-$broker-1" 2>&1
     done | sed -nE 's/^\[([0-9-]+) ([0-9:]+),([0-9]+)\].* Leader ([^ ]+)-([0-9]+) with topic id .* starts at leader epoch ([0-9]+) .*/\1T\2Z \3 \4 \5 \6/p' |

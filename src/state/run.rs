@@ -21,7 +21,8 @@ impl RunFolder {
     pub fn create(runs: &Path, project: &str, what: &str) -> anyhow::Result<Self> {
         // Millisecond names sort by time, and two runs of one lab cannot start in the same one: the lab is locked.
         let name = format!("{}-{project}-{what}", jiff::Zoned::now().strftime("%Y%m%dT%H%M%S%3f"));
-        let path = runs.join(name);
+        // Whole, because names of files in it are joined to it more than once.
+        let path = std::path::absolute(runs.join(name)).context("cannot tell the working directory")?;
         std::fs::create_dir_all(path.join("ledgers"))
             .and_then(|()| std::fs::create_dir_all(path.join("logs")))
             .with_context(|| format!("cannot create {}", path.display()))?;
