@@ -21,10 +21,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 const SAY: Duration = Duration::from_secs(5);
 /// The client's longest pause between two attempts to connect, in milliseconds, for the same reason.
 const RECONNECT_MS: &str = "200";
-/// How long topics that someone else makes must be there. Other brokers learn of them later, on a busy machine by more than
-/// half a second, and a group whose leader has asked one that does not know a topic yet leaves its partitions to nobody until
-/// the next rebalance: librdkafka 2.12 asks for that by itself only when the member's own list of topics changes.
-const SETTLED: Duration = Duration::from_secs(2);
 /// How often a topic must show too few partitions: a broker that just learns of a topic may not know them all.
 const SURE: u32 = 30;
 
@@ -37,12 +33,8 @@ pub struct Wanted {
     pub partitions: i32,
     /// How to make those that are missing; `None` waits until someone else does.
     pub create: Option<Creation>,
-}
-
-impl Wanted {
-    fn settled(&self) -> Duration {
-        if self.create.is_none() { SETTLED } else { Duration::ZERO }
-    }
+    /// How long all of them must have been there.
+    pub settled: Duration,
 }
 
 /// How to make a topic.
@@ -94,7 +86,7 @@ pub async fn ready(
                         return Err(too_few(short, found[short], wanted.partitions));
                     }
                 } else if missing.is_empty() {
-                    if complete_since.get_or_insert_with(Instant::now).elapsed() >= wanted.settled() {
+                    if complete_since.get_or_insert_with(Instant::now).elapsed() >= wanted.settled {
                         let wanted = |name: &String| wanted.names.contains(name);
                         return Ok(Some(found.into_iter().filter(|(name, _)| wanted(name)).collect()));
                     }

@@ -20,6 +20,11 @@ use crate::kafka::topics::{self, Wanted};
 use crate::settings::{Assignment, Commit, Properties};
 use crate::workload::message::{hostname, process_id};
 
+/// How long topics must have been there. Other brokers learn of them later, on a busy machine by more than half a second, and a
+/// group whose leader has asked one that does not know a topic yet leaves its partitions to nobody until the next rebalance:
+/// librdkafka 2.12 asks for that by itself only when the member's own list of topics changes.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// How a consumer consumes.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -127,6 +132,7 @@ pub async fn run(options: Options, cancel: CancellationToken) -> anyhow::Result<
         names: options.topics.clone(),
         partitions: 1,
         create: None,
+        settled: SETTLED,
     };
     let mut plain = client::config(&options.brokers, &id);
     // librdkafka refuses a `max.poll.interval.ms` below it, whoever polls.
