@@ -40,7 +40,7 @@ public final class WithMetrics {
             if (silent.removeIf(WithMetrics::serves)) {
                 deadline = Math.min(deadline, System.currentTimeMillis() + OTHERS_MS);
             } else {
-                Thread.sleep(PAUSE_MS);
+                Thread.sleep(PAUSE_MS); // between two looks, which the deadline ends
             }
         }
     }

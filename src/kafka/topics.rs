@@ -105,6 +105,7 @@ pub async fn ready(
             said = Instant::now();
             tracing::info!("still waiting for {lacking}");
         }
+        // Between two questions: nothing tells when a topic appears.
         tokio::select! {
             () = cancel.cancelled() => return Ok(None),
             () = tokio::time::sleep(PAUSE) => {}
