@@ -68,7 +68,7 @@ main() {
     stage doctests cargo test --locked --doc
     # Memory does not depend on the profile as times do: the bound of the audit's is checked here too.
     stage benches cargo test --locked --bench audit -- --short
-    stage short-bench bash scripts/bench.sh --short up down produce read
+    stage short-bench bash scripts/bench.sh --short up down produce read watch
     stage micro-benches cargo test --locked --bench micro
     stage docs env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items
     stage leftovers nothing_left

@@ -86,3 +86,19 @@ impl RunFolder {
         write_json(&self.path.join(name), value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_in_a_relative_folder_has_its_files_in_that_folder() {
+        let here = std::env::current_dir().unwrap();
+        let runs = tempfile::tempdir_in(&here).unwrap();
+        let relative = Path::new(runs.path().file_name().unwrap());
+        let run = RunFolder::create(relative, "lab", "verify").unwrap();
+        run.write(run.log_summary(), b"{}").unwrap();
+        assert_eq!(std::fs::read(run.log_summary()).unwrap(), b"{}");
+        assert!(run.path().starts_with(runs.path()));
+    }
+}

@@ -13,7 +13,8 @@ use crate::engine::{Engine, Progress, labels};
 
 /// Carries a plan out: old containers go, networks and volumes come, containers are created, and all are started.
 ///
-/// Within each of these everything is done at once; what others depend on is started before them. A recreated container's named volumes keep their data.
+/// Within each of these everything is done at once, but what others depend on is started before them. A recreated
+/// container's named volumes keep their data.
 ///
 /// # Errors
 /// The first failure of the engine, after the rest of the same kind of work was done.
