@@ -523,6 +523,29 @@ async fn a_root_file_system_is_imported_as_an_image_and_its_volume_can_be_read_t
 }
 
 #[tokio::test]
+async fn a_network_that_a_foreign_container_holds_is_kept_and_the_container_named() {
+    let Some(lab) = Lab::new("held", 160).await else { return };
+    lab.up().await;
+    let network = format!("{}_net", lab.file.name);
+    let docker = |arguments: &[&str]| {
+        let done = std::process::Command::new("docker").args(arguments).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    };
+    let foreigner = ["--name", "khdtest-engine-foreigner", "--network", &network];
+    docker(&[&["run", "--rm", "--detach"], &foreigner[..], &[IMAGE, "sleep", "60"]].concat());
+    let refused = down(&lab.docker, &lab.file.name, false, &unbounded_channel().0).await;
+    docker(&["rm", "--force", foreigner[1]]);
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        format!(
+            "cannot remove network {network}: {} is attached to it, and not of this lab",
+            foreigner[1]
+        )
+    );
+    assert_eq!(lab.down(false).await, 1);
+}
+
+#[tokio::test]
 async fn what_cannot_be_done_names_operation_and_object() {
     let Some(lab) = Lab::new("errors", 160).await else {
         return;

@@ -30,6 +30,11 @@ pub(super) fn is_port_in_use(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("address already in use"))
 }
 
+/// Whether a network cannot go because something is attached to it.
+pub(super) fn has_endpoints(error: &Error) -> bool {
+    matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("has active endpoints"))
+}
+
 /// Whether runc gave up freezing a container, and thawed it again.
 pub(super) fn could_not_freeze(error: &Error) -> bool {
     matches!(error, Error::DockerResponseServerError { message, .. } if message.contains("unable to freeze"))
@@ -83,7 +88,7 @@ fn explain(operation: &str, address: &str, error: &Error) -> anyhow::Error {
 
 /// What to do about those refusals that the user's machine is the cause of.
 fn advice(message: &str) -> Option<&'static str> {
-    const KNOWN: [(&str, &str); 6] = [
+    const KNOWN: [(&str, &str); 5] = [
         (
             "port is already allocated",
             "another container holds this port: stop it, or move khd's ports with `ports: {offset: …}`",
@@ -103,10 +108,6 @@ fn advice(message: &str) -> Option<&'static str> {
         (
             "no space left on device",
             "free disk space where Docker keeps its data (`docker system df` shows what it holds)",
-        ),
-        (
-            "has active endpoints",
-            "a container that is not of this lab is attached to its network: disconnect it first",
         ),
     ];
     let found = KNOWN.iter().find(|(part, _)| message.contains(part));

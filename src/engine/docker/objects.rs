@@ -2,15 +2,25 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, VolumeCreateRequest};
-use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions, RemoveVolumeOptions};
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkDisconnectRequest, VolumeCreateRequest};
+use bollard::query_parameters::{
+    InspectContainerOptions, InspectNetworkOptions, ListContainersOptions, ListNetworksOptions, RemoveVolumeOptions,
+};
 
 use super::Docker;
-use super::failure::is_missing;
+use super::failure::{has_endpoints, is_missing};
 use super::translate::version;
 use crate::compose::model::{Network, Volume};
 use crate::engine::{PublishedPort, TakenSubnet, labels};
+use crate::error::Expected;
+
+/// How long the engine may take to let go of a network after its last container was removed: it says that one is
+/// removed before its endpoint always is.
+const LETS_GO_WITHIN: Duration = Duration::from_secs(10);
+
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 impl Docker {
     pub(super) async fn network_create(&self, project: &str, key: &str, network: &Network) -> anyhow::Result<()> {
@@ -43,10 +53,59 @@ impl Docker {
     }
 
     pub(super) async fn network_remove(&self, name: &str) -> anyhow::Result<()> {
-        match self.client.remove_network(name).await {
-            Err(error) if is_missing(&error) => Ok(()),
-            result => result.map_err(self.failed(format_args!("cannot remove network {name}"))),
+        let deadline = Instant::now() + LETS_GO_WITHIN;
+        loop {
+            let refused = match self.client.remove_network(name).await {
+                Err(error) if !is_missing(&error) => error,
+                _ => return Ok(()),
+            };
+            let failed = self.failed(format!("cannot remove network {name}"));
+            if !has_endpoints(&refused) {
+                return Err(failed(refused));
+            }
+            let held = self.held_by(name).await?;
+            if !held.is_empty() {
+                let (held, first) = (held.join(", "), &held[0]);
+                let message = format!("cannot remove network {name}: {held} is attached to it, and not of this lab");
+                return Err(Expected::environment(message)
+                    .hint(format!("docker network disconnect {name} {first}"))
+                    .into());
+            }
+            if Instant::now() >= deadline {
+                return Err(failed(refused));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// The containers that hold a network. What the engine forgot to take off when it removed a container is taken off.
+    async fn held_by(&self, network: &str) -> anyhow::Result<Vec<String>> {
+        let inspected = self
+            .client
+            .inspect_network(network, None::<InspectNetworkOptions>)
+            .await;
+        let attached = match inspected {
+            Err(error) if is_missing(&error) => return Ok(Vec::new()),
+            inspected => inspected.map_err(self.failed(format_args!("cannot inspect network {network}")))?,
+        };
+        let mut held = Vec::new();
+        for container in attached.containers.unwrap_or_default().into_values() {
+            let name = container.name.unwrap_or_default();
+            let inspected = self.client.inspect_container(&name, None::<InspectContainerOptions>);
+            match inspected.await {
+                Ok(_) => held.push(name),
+                Err(error) if is_missing(&error) => {
+                    let request = NetworkDisconnectRequest {
+                        container: name,
+                        force: Some(true),
+                    };
+                    // It may be gone by itself by now; the next removal tells.
+                    let _ = self.client.disconnect_network(network, request).await;
+                }
+                Err(error) => return Err(self.failed(format_args!("cannot inspect container {name}"))(error)),
+            }
+        }
+        Ok(held)
     }
 
     pub(super) async fn volume_create(&self, project: &str, key: &str, volume: &Volume) -> anyhow::Result<()> {
