@@ -292,9 +292,9 @@ fn a_line_of_absurd_length_is_refused_before_it_is_all_in_memory() {
     let name = "timeline.jsonl";
     let endless = std::io::BufReader::new(std::io::repeat(b'x'));
     let (result, peak) = peak_of(|| read_from(endless, name));
-    let error = result.unwrap_err().to_string();
+    let error = format!("{:#}", result.unwrap_err());
     assert!(
-        error.contains("timeline.jsonl:1 is no event: it is longer than 4194304 bytes"),
+        error.contains("timeline.jsonl: line 1 is longer than 4194304 bytes"),
         "{error}"
     );
     assert!(peak < 20 << 20, "{peak} bytes");

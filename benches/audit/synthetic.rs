@@ -386,20 +386,22 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// How long sends or deliveries took, once a second: some twenty buckets of a histogram.
+    /// How long sends or deliveries took, once a second: some twenty buckets of a histogram, where there are as many messages.
     fn took(&mut self, tick: u64, at: i64, producer: Option<&str>) {
         if tick % 4 != 3 {
             return;
         }
+        let of_each = self.plan.per_second() / partitions_of(self.plan.shape) / PRODUCERS.len() as u64;
+        let buckets = of_each.min(20);
         let took = |partition: i32| Took {
             topic: TOPIC.into(),
             partition,
             producer: producer.map(str::to_owned),
-            micros: (0..20)
+            micros: (0..buckets)
                 .map(|bucket| {
                     (
                         1_000 + bucket * 150 + scatter(tick ^ partition as u64) % 2_000,
-                        1 + bucket,
+                        of_each / buckets,
                     )
                 })
                 .collect::<Vec<_>>()

@@ -12,17 +12,18 @@ mod members;
 mod operations;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Read as _};
+use std::io::BufRead;
 
 use serde::Serialize;
 
 use crate::history::line::Line;
 use crate::history::operations::Operations;
+use crate::lines;
 use crate::verdicts::checks;
 use crate::verdicts::messages::{Anomaly, Messages};
 
 /// Longest line in bytes: a final read of millions of records.
-const LONGEST_LINE: u64 = 256 << 20;
+const LONGEST_LINE: usize = 256 << 20;
 
 /// Why a history cannot be read.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,28 +46,32 @@ impl std::error::Error for Unreadable {}
 ///
 /// # Errors
 /// At the first line that is no operation, or contradicts what a history can tell.
-pub fn read(mut history: impl BufRead) -> Result<Messages, Unreadable> {
+pub fn read(history: impl BufRead) -> Result<Messages, Unreadable> {
     let mut operations = Operations::default();
-    let mut bytes = Vec::new();
-    for number in 1.. {
-        let wrong = |reason: String| Unreadable { line: number, reason };
-        bytes.clear();
-        let length = (&mut history).take(LONGEST_LINE + 1).read_until(b'\n', &mut bytes);
-        if length.map_err(|error| wrong(format!("it cannot be read: {error}")))? as u64 > LONGEST_LINE {
-            return Err(wrong(format!(
-                "it is longer than {LONGEST_LINE} bytes; a final read may be told in several lines"
-            )));
-        }
-        if bytes.is_empty() {
-            break;
-        }
-        if bytes.trim_ascii().is_empty() {
-            continue;
-        }
-        let line = Line::parse(&bytes).map_err(|error| wrong(plain(&error)))?;
-        operations.add(line, number).map_err(wrong)?;
-    }
+    let parse = |line: &[u8]| (!line.trim_ascii().is_empty()).then(|| Line::parse(line));
+    lines::read(history, LONGEST_LINE, parse, |number, line| {
+        let Some(line) = line else { return Ok(()) };
+        let added = line
+            .map_err(|error| plain(&error))
+            .and_then(|line| operations.add(line, number));
+        added.map_err(|reason| Unreadable { line: number, reason })
+    })?;
     Ok(operations.messages())
+}
+
+impl From<lines::Failure> for Unreadable {
+    fn from(failure: lines::Failure) -> Self {
+        match failure {
+            lines::Failure::Io(line, error) => Self {
+                line,
+                reason: format!("it cannot be read: {error}"),
+            },
+            lines::Failure::TooLong(line, longest) => Self {
+                line,
+                reason: format!("it is longer than {longest} bytes; a final read may be told in several lines"),
+            },
+        }
+    }
 }
 
 /// An error of the reader without the place in the line that it believes in: it counts from the line's beginning.

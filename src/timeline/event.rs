@@ -28,6 +28,41 @@ pub struct Event {
     pub kind: Kind,
 }
 
+impl Event {
+    /// Reads a line of a timeline: once for what all events have, then for what happened. To have serde part the two makes
+    /// it keep every line in pieces first, twice.
+    ///
+    /// # Errors
+    /// When the line is no event.
+    pub fn parse(line: &[u8]) -> serde_json::Result<Self> {
+        #[derive(Deserialize)]
+        struct Common {
+            wall: Timestamp,
+            elapsed_ms: u64,
+            source: String,
+        }
+        let Common {
+            wall,
+            elapsed_ms,
+            source,
+        } = serde_json::from_slice(line)?;
+        Ok(Self {
+            wall,
+            elapsed_ms,
+            source,
+            kind: serde_json::from_slice(line)?,
+        })
+    }
+
+    /// The version of the timeline's format, which its first event tells.
+    pub fn schema(&self) -> Option<u32> {
+        match self.kind {
+            Kind::RunStarted { schema, .. } => Some(schema),
+            _ => None,
+        }
+    }
+}
+
 /// A topic and one of its partitions.
 pub type TopicPartition = (String, i32);
 

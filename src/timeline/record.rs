@@ -1,7 +1,7 @@
 //! Writing a timeline as it happens, and reading it again.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,11 +10,12 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::sync::{broadcast, watch};
 
+use crate::lines;
 use crate::timeline::event::{Event, Kind, SCHEMA};
 use crate::timeline::view::View;
 
 /// Longest line in bytes: hundreds of times what the largest event of a large lab takes.
-const LONGEST_LINE: u64 = 4 << 20;
+const LONGEST_LINE: usize = 4 << 20;
 
 /// A timeline in the making. Clones write to the same one; events get their one order here.
 #[derive(Debug, Clone)]
@@ -114,38 +115,33 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Event>> {
 ///
 /// # Errors
 /// As those of [`read`].
-pub fn read_from(mut source: impl BufRead, name: &str) -> anyhow::Result<Vec<Event>> {
+pub fn read_from(source: impl BufRead, name: &str) -> anyhow::Result<Vec<Event>> {
     let mut events: Vec<Event> = Vec::new();
     let mut bad: Option<(usize, serde_json::Error)> = None;
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let length = (&mut source).take(LONGEST_LINE + 1).read_until(b'\n', &mut line);
-        match length.with_context(|| format!("cannot read {name}"))? {
-            0 => break,
-            length if length as u64 > LONGEST_LINE => {
-                anyhow::bail!("{name}:{number} is no event: it is longer than {LONGEST_LINE} bytes")
-            }
-            _ => {}
-        }
-        if line == b"\n" {
-            continue;
-        }
+    // Of another version, other fields may be missing or misshapen.
+    let schema = |line: &[u8]| serde_json::from_slice(line).ok().map(|Version { schema }| schema);
+    let parse = |line: &[u8]| (line != b"\n").then(|| Event::parse(line).map_err(|error| (error, schema(line))));
+    let read = lines::read(source, LONGEST_LINE, parse, |number, event| {
+        let Some(event) = event else { return Ok(()) };
         if let Some((number, error)) = bad.take() {
-            return Err(error).with_context(|| format!("{name}:{number} is not an event"));
+            return Err(error).with_context(|| format!("line {number} is not an event"));
         }
-        if events.is_empty() && bad.is_none() {
-            // Of another version, other fields may be missing or misshapen.
-            let told: Option<Version> = serde_json::from_slice(&line).ok();
-            if let Some(Version { schema }) = told.filter(|told| told.schema != SCHEMA) {
-                anyhow::bail!("{name} has schema {schema}; this khd reads schema {SCHEMA}");
-            }
+        let schema = match &event {
+            Ok(event) => event.schema(),
+            Err((_, schema)) => *schema,
+        };
+        if events.is_empty()
+            && let Some(schema) = schema.filter(|schema| *schema != SCHEMA)
+        {
+            anyhow::bail!("it has schema {schema}; this khd reads schema {SCHEMA}");
         }
-        match serde_json::from_slice(&line) {
+        match event {
             Ok(event) => events.push(event),
-            Err(error) => bad = Some((number, error)),
+            Err((error, _)) => bad = Some((number, error)),
         }
-    }
+        Ok(())
+    });
+    read.with_context(|| format!("cannot read {name}"))?;
     match events.first().map(|event| &event.kind) {
         Some(Kind::RunStarted { .. }) => Ok(events),
         _ => anyhow::bail!("{name} does not begin with the start of a run"),
@@ -211,8 +207,8 @@ mod tests {
         text.push_str("garbage\n");
         text.push_str(&copy);
         std::fs::write(&path, text).unwrap();
-        let error = read(&path).unwrap_err().to_string();
-        assert!(error.contains("timeline.jsonl:2 is not an event"), "{error}");
+        let error = format!("{:#}", read(&path).unwrap_err());
+        assert!(error.contains("timeline.jsonl: line 2 is not an event: "), "{error}");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! How long sends and deliveries took, as HDR histograms: of one producer and partition, of a second, of everything.
 //! They are merged, and percentiles are taken of what was merged; percentiles are never averaged.
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use hdrhistogram::Histogram;
@@ -18,7 +17,10 @@ static EMPTY: LazyLock<Option<Histogram<u64>>> = LazyLock::new(|| Histogram::new
 /// of `[microseconds, count]`, each the least value of its bucket; a value is at most 1 % above that.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
-pub struct Latency(BTreeMap<u64, u64>);
+pub struct Latency(
+    // In ascending order. A second of a partition has few, which are found the soonest in a list.
+    Vec<(u64, u64)>,
+);
 
 impl Latency {
     /// Adds one, in microseconds. Less than one counts as one, more than an hour as an hour.
@@ -29,25 +31,29 @@ impl Latency {
     fn record_many(&mut self, micros: u64, count: u64) {
         let micros = micros.clamp(1, LONGEST);
         let bucket = EMPTY.as_ref().map_or(micros, |empty| empty.lowest_equivalent(micros));
-        let held = self.0.entry(bucket).or_default();
-        *held = held.saturating_add(count);
+        self.add(bucket, count);
+    }
+
+    fn add(&mut self, bucket: u64, count: u64) {
+        match self.0.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+            Ok(at) => self.0[at].1 = self.0[at].1.saturating_add(count),
+            Err(at) => self.0.insert(at, (bucket, count)),
+        }
     }
 
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
-        for (bucket, count) in &other.0 {
-            self.record_many(*bucket, *count);
-        }
+        other.0.iter().for_each(|(bucket, count)| self.add(*bucket, *count));
     }
 
     /// The least value of each bucket, in microseconds, and how many are in it.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.0.iter().map(|(micros, count)| (*micros, *count))
+        self.0.iter().copied()
     }
 
     /// How many there are.
     pub fn count(&self) -> u64 {
-        self.0.values().fold(0, |sum, count| sum.saturating_add(*count))
+        self.0.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// Whether there are none.
@@ -92,7 +98,7 @@ pub struct Percentiles {
 
 impl From<Vec<(u64, u64)>> for Latency {
     fn from(buckets: Vec<(u64, u64)>) -> Self {
-        let mut latency = Self::default();
+        let mut latency = Self(Vec::with_capacity(buckets.len()));
         buckets
             .into_iter()
             .for_each(|(micros, count)| latency.record_many(micros, count));
@@ -102,7 +108,7 @@ impl From<Vec<(u64, u64)>> for Latency {
 
 impl From<Latency> for Vec<(u64, u64)> {
     fn from(latency: Latency) -> Self {
-        latency.0.into_iter().collect()
+        latency.0
     }
 }
 

@@ -2,19 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader};
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
+use crate::lines;
 use crate::timeline::event::TopicPartition;
 use crate::workload::latency::Latency;
 use crate::workload::ledger::excuse::Excuses;
 use crate::workload::ledger::history::{
     ConsumerHistory, Jump, Ledgers, Overcommit, ProducerHistory, Rebalance, RebalanceKind, Sends, Tenure, Tide,
 };
-use crate::workload::ledger::{Committed, Delivered, Line, Rebalanced, SCHEMA, Settled, Took};
+use crate::workload::ledger::{Committed, Delivered, Line, Rebalanced, SCHEMA, Settled};
 use crate::workload::placements::Placed;
 use crate::workload::spans::{Activity, Span};
 
@@ -25,7 +29,7 @@ const TIDE_MS: i64 = 1_000;
 const TIDES: usize = 2_048;
 
 /// Longest line in bytes: a quarter of a second of a producer that is flat out takes a tenth of it.
-const LONGEST_LINE: u64 = 16 << 20;
+const LONGEST_LINE: usize = 16 << 20;
 
 /// Which part of the ledgers' time is judged. Times are milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +67,12 @@ impl Ledgers {
             let path = entry.with_context(cannot)?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-            files.push((name, BufReader::new(file)));
+            let length = file.metadata().map_or(0, |metadata| metadata.len());
+            files.push((length, name, BufReader::new(file)));
         }
+        // The longest first, so that no thread is left alone with it in the end.
+        files.sort_by_key(|(length, ..)| std::cmp::Reverse(*length));
+        let files = files.into_iter().map(|(_, name, file)| (name, file));
         Self::read(files, scope)
     }
 
@@ -75,10 +83,13 @@ impl Ledgers {
     ///
     /// # Errors
     /// When a file cannot be read, has another schema, or a whole line of it is not a ledger's.
-    pub fn read<R: BufRead>(files: impl IntoIterator<Item = (String, R)>, scope: Scope) -> anyhow::Result<Self> {
+    pub fn read<R: BufRead + Send>(files: impl IntoIterator<Item = (String, R)>, scope: Scope) -> anyhow::Result<Self> {
+        let histories = together(files.into_iter().collect(), |(name, file)| {
+            History::read(file, scope).with_context(|| format!("cannot read the ledger {name}"))
+        });
         let mut ledgers = Self::default();
-        for (name, file) in files {
-            match History::read(file, scope).with_context(|| format!("cannot read the ledger {name}"))? {
+        for history in histories {
+            match history? {
                 Some(History::Producer(history, _)) => ledgers.producers.push(history),
                 Some(History::Consumer(history, _)) => ledgers.consumers.push(history),
                 None => {}
@@ -93,6 +104,29 @@ impl Ledgers {
             .sort_by_key(|history| by_start(history.header.started, &history.header.consumer));
         Ok(ledgers)
     }
+}
+
+/// Does a piece of work on each, on all processors, and gives what came of them in their order.
+fn together<T: Send, U: Send>(all: Vec<T>, work: impl Fn(T) -> U + Sync) -> Vec<U> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = processors.min(all.len());
+    let left = Mutex::new(all.into_iter().enumerate());
+    let take = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let one_after_the_other = || {
+        std::iter::from_fn(take)
+            .map(|(at, one)| (at, work(one)))
+            .collect::<Vec<_>>()
+    };
+    let mut done: Vec<(usize, U)> = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(one_after_the_other)).collect();
+        let mut done = one_after_the_other();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, made)| made).collect()
 }
 
 /// Reads a line. Those kinds that nearly all lines of a ledger are of are taken from its beginning, where khd writes them:
@@ -162,26 +196,22 @@ enum History {
 }
 
 impl History {
-    fn read(mut file: impl BufRead, scope: Scope) -> anyhow::Result<Option<Self>> {
+    fn read(file: impl BufRead, scope: Scope) -> anyhow::Result<Option<Self>> {
         let mut history: Option<Self> = None;
-        let mut bytes = Vec::new();
-        for number in 1.. {
-            bytes.clear();
-            let length = (&mut file).take(LONGEST_LINE + 1).read_until(b'\n', &mut bytes)?;
-            if length as u64 > LONGEST_LINE {
-                bail!("line {number} is longer than {LONGEST_LINE} bytes");
+        lines::each(file, LONGEST_LINE, |number, line| {
+            if !line.ends_with(b"\n") {
+                // It is not whole yet.
+                return Ok(());
             }
-            if bytes.last() != Some(&b'\n') {
-                break;
-            }
-            let line = parse(&bytes).with_context(|| format!("line {number} is not a ledger's"))?;
+            let line = parse(line).with_context(|| format!("line {number} is not a ledger's"))?;
             match history.as_mut() {
                 None => history = Some(Self::begin(line)?),
                 Some(history) => history
                     .apply(line, scope)
                     .with_context(|| format!("line {number} is out of place"))?,
             }
-        }
+            anyhow::Ok(())
+        })?;
         Ok(history)
     }
 
@@ -233,9 +263,9 @@ impl History {
     }
 }
 
-/// Adds what a line tells of latencies to those of its second.
-fn took(by_second: &mut BTreeMap<i64, Latency>, at: i64, took: &Took) {
-    by_second.entry(at.div_euclid(1000)).or_default().merge(&took.micros);
+/// The latencies of a second.
+fn second(by_second: &mut BTreeMap<i64, Latency>, at: i64) -> &mut Latency {
+    by_second.entry(at.div_euclid(1000)).or_default()
 }
 
 impl ProducerHistory {
@@ -260,7 +290,7 @@ impl ProducerHistory {
                     self.partitions.entry(key).or_default().apply(settled, at, scope);
                 }
                 if self.header.idempotent {
-                    excuses.note(at, &partitions, &mut self.partitions);
+                    excuses.note(at, partitions, &mut self.partitions);
                 }
             }
             Line::Epoch { at, since } => {
@@ -268,8 +298,9 @@ impl ProducerHistory {
                 excuses.excuse(since, &mut self.partitions);
             }
             Line::Latency { at, partitions } if at >= scope.since => {
+                let second = second(&mut self.latency, at);
                 for of in partitions {
-                    took(&mut self.latency, at, &of);
+                    second.merge(&of.micros);
                     let sends = self.partitions.entry((of.topic, of.partition)).or_default();
                     sends.latency.merge(&of.micros);
                 }
@@ -359,8 +390,9 @@ impl ConsumerHistory {
                 }
             }
             Line::Latency { at, partitions } if at >= scope.since => {
+                let second = second(&mut self.latency, at);
                 for of in partitions {
-                    took(&mut self.latency, at, &of);
+                    second.merge(&of.micros);
                     let deliveries = self.partitions.entry((of.topic, of.partition)).or_default();
                     let by_producer = deliveries.latency.entry(of.producer.unwrap_or_default());
                     by_producer.or_default().merge(&of.micros);
