@@ -5,6 +5,7 @@
 //! [`manager`] tells Kafka Manager of a cluster.
 
 pub mod admin;
+mod agreement;
 pub mod client;
 pub mod log;
 pub mod manager;

@@ -11,6 +11,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Expected;
+use crate::kafka::agreement;
 use crate::kafka::client::{self, Quiet};
 
 /// How long one question to the cluster may take.
@@ -24,6 +25,9 @@ const RECONNECT_MS: &str = "200";
 /// How often a topic must show too few partitions: a broker that just learns of a topic may not know them all.
 const SURE: u32 = 30;
 
+/// After how long a topic is taken for known to all brokers. On a busy machine some learn of it half a second later.
+const SETTLED: Duration = Duration::from_secs(2);
+
 /// Topics that are needed.
 #[derive(Debug, Clone)]
 pub struct Wanted {
@@ -33,8 +37,9 @@ pub struct Wanted {
     pub partitions: i32,
     /// How to make those that are missing; `None` waits until someone else does.
     pub create: Option<Creation>,
-    /// How long all of them must have been there.
-    pub settled: Duration,
+    /// Whether all brokers must know them alike, or all of them have been there for [`SETTLED`]: brokers that cannot be
+    /// asked, because they are down or want to be spoken to otherwise, are not waited for longer.
+    pub everywhere: bool,
 }
 
 /// How to make a topic.
@@ -66,10 +71,10 @@ pub async fn ready(
     loop {
         let asked = {
             let consumer = consumer.clone();
-            tokio::task::spawn_blocking(move || partitions(&consumer)).await?
+            tokio::task::spawn_blocking(move || cluster(&consumer)).await?
         };
         let lacking = match asked {
-            Ok(found) => {
+            Ok((brokers, found)) => {
                 let missing: Vec<&str> = wanted
                     .names
                     .iter()
@@ -86,7 +91,12 @@ pub async fn ready(
                         return Err(too_few(short, found[short], wanted.partitions));
                     }
                 } else if missing.is_empty() {
-                    if complete_since.get_or_insert_with(Instant::now).elapsed() >= wanted.settled {
+                    let complete_since = complete_since.get_or_insert_with(Instant::now);
+                    let everywhere = async {
+                        let alike = agreement::alike(&brokers, &wanted.names).await;
+                        alike.inspect_err(|error| tracing::debug!("{error:#}")).is_ok()
+                    };
+                    if !wanted.everywhere || complete_since.elapsed() >= SETTLED || everywhere.await {
                         let wanted = |name: &String| wanted.names.contains(name);
                         return Ok(Some(found.into_iter().filter(|(name, _)| wanted(name)).collect()));
                     }
@@ -121,18 +131,22 @@ fn too_few(topic: &str, has: i32, wanted: i32) -> anyhow::Error {
     .into()
 }
 
-/// Every topic's number of partitions.
-fn partitions(consumer: &BaseConsumer<Quiet>) -> anyhow::Result<BTreeMap<String, i32>> {
+/// The brokers, each an id and `host:port`, and every topic's number of partitions.
+type Cluster = (Vec<(i32, String)>, BTreeMap<String, i32>);
+
+fn cluster(consumer: &BaseConsumer<Quiet>) -> anyhow::Result<Cluster> {
     // Serves the client's log lines, which would pile up otherwise.
     let _ = consumer.poll(Duration::ZERO);
     // All topics: to ask for one by name would make librdkafka remember it, and some brokers create it.
     let metadata = consumer.fetch_metadata(None, ASK)?;
-    Ok(metadata
+    let brokers = metadata.brokers().iter();
+    let brokers = brokers.map(|broker| (broker.id(), format!("{}:{}", broker.host(), broker.port())));
+    let partitions = metadata
         .topics()
         .iter()
         .filter(|topic| topic.error().is_none() && !topic.partitions().is_empty())
-        .map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32))
-        .collect())
+        .map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32));
+    Ok((brokers.collect(), partitions.collect()))
 }
 
 /// Asks for the topics, and says what is then to be waited for. Another producer may be doing the same.

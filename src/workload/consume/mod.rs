@@ -20,11 +20,6 @@ use crate::kafka::topics::{self, Wanted};
 use crate::settings::{Assignment, Commit, Properties};
 use crate::workload::message::{hostname, process_id};
 
-/// How long topics must have been there. Other brokers learn of them later, on a busy machine by more than half a second, and a
-/// group whose leader has asked one that does not know a topic yet leaves its partitions to nobody until the next rebalance:
-/// librdkafka 2.12 asks for that by itself only when the member's own list of topics changes.
-const SETTLED: Duration = Duration::from_secs(2);
-
 /// How a consumer consumes.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -94,6 +89,9 @@ impl Options {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("statistics.interval.ms", "1000")
+            // Where it has fetched as much as it may hold, librdkafka looks only after this long whether there is room again:
+            // by default a second, in which what it held is long processed.
+            .set("fetch.queue.backoff.ms", "10")
             // Topics that come later are found soon.
             .set("topic.metadata.refresh.interval.ms", "10000");
         if let Some(instance) = instance {
@@ -132,7 +130,7 @@ pub async fn run(options: Options, cancel: CancellationToken) -> anyhow::Result<
         names: options.topics.clone(),
         partitions: 1,
         create: None,
-        settled: SETTLED,
+        everywhere: true,
     };
     let mut plain = client::config(&options.brokers, &id);
     // librdkafka refuses a `max.poll.interval.ms` below it, whoever polls.

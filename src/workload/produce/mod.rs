@@ -141,7 +141,7 @@ pub async fn run(options: Options, cancel: CancellationToken) -> anyhow::Result<
         names: options.topics.clone(),
         partitions: options.partitions,
         create: options.create,
-        settled: Duration::ZERO,
+        everywhere: false,
     };
     let mut plain = client::config(&options.brokers, &id);
     client::overlay(&mut plain, &options.properties);
