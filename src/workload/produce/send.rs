@@ -38,6 +38,9 @@ const FULL: Duration = Duration::from_millis(2);
 const REFUSED: Duration = Duration::from_millis(100);
 /// How often the loop looks at what is not due for each message.
 const LOOK: Duration = Duration::from_millis(50);
+/// How many messages in a row a partition gets flat out. As other clients do: to turn to another partition after each message
+/// wakes librdkafka's threads far more often.
+const BURST: u64 = 32;
 /// Fewest and most sequence numbers that are reserved at once for a partition.
 const BLOCK: (u64, u64) = (8, 1 << 16);
 
@@ -150,10 +153,15 @@ impl<'a> Sender<'a> {
 
     fn send_all(&mut self, cancel: &CancellationToken) -> anyhow::Result<()> {
         let slots = self.shared.names.len();
+        let in_a_row = if self.options.interval.is_zero() { BURST } else { 1 };
         let mut pace = Pace::new(self.options.interval, Instant::now());
         let (mut slot, mut looked) = (0, Instant::now());
         let (mut logged, mut logged_at) = (0, Instant::now());
-        while self.options.count.is_none_or(|count| self.sent < count) && !cancel.is_cancelled() {
+        loop {
+            let left = self.options.count.map_or(in_a_row, |count| count - self.sent);
+            if left == 0 || cancel.is_cancelled() {
+                return Ok(());
+            }
             let now = Instant::now();
             if now - looked >= LOOK {
                 looked = now;
@@ -170,10 +178,11 @@ impl<'a> Sender<'a> {
                 std::thread::sleep(nap);
                 continue;
             }
-            self.send_one(slot, cancel)?;
+            for _ in 0..left.min(in_a_row) {
+                self.send_one(slot, cancel)?;
+            }
             slot = (slot + 1) % slots;
         }
-        Ok(())
     }
 
     /// Sends the slot's next message, whatever it takes; returns without having sent it only when cancelled.
