@@ -13,7 +13,7 @@ use crate::compose::model::{
     Attachment, ComposeFile, Config, ConfigMount, Dependency, Healthcheck, Ipam, IpamPool, Mount, Network, Port,
     Service, Volume,
 };
-use crate::settings::{Commit, EachImage, ImageSet, Images, Properties, Settings};
+use crate::settings::{Commit, EachImage, ImageSet, Images, Jvm, Properties, Settings};
 use crate::topology::{
     Broker, CLIENT_METRICS_PORT, CONSUMER, DISKS, HOST_LISTENER_PORT, JMX_EXPORTER_PORT, JMX_PORT, PRODUCER, Topology,
     ZooKeeper,
@@ -120,6 +120,7 @@ fn zookeeper(settings: &Settings, topology: &Topology, server: &ZooKeeper, image
         ("ZOOKEEPER_SYNC_LIMIT", "2".into()),
         ("KAFKA_HEAP_OPTS", heap(&settings.zookeeper.heap)),
     ]);
+    environment.extend(performance(settings.zookeeper.jvm));
     // A list of one would be a quorum of one that waits for nobody, and says so at each start.
     if topology.zookeepers.len() > 1 {
         environment.insert("ZOOKEEPER_SERVERS".into(), servers.join(";"));
@@ -185,6 +186,7 @@ fn kafka(settings: &Settings, topology: &Topology, broker: &Broker, images: &Ref
         ("KAFKA_JMX_PORT", JMX_PORT.to_string()),
         ("KAFKA_JMX_HOSTNAME", broker.service.clone()),
     ]);
+    environment.extend(performance(settings.kafka.jvm));
     let defaults = [
         // All servers start at once: a broker waits for ZooKeeper instead of giving up on it.
         ("zookeeper.connection.timeout.ms", "60000"),
@@ -437,6 +439,14 @@ fn environment<const N: usize>(pairs: [(&str, String); N]) -> IndexMap<String, S
         .collect()
 }
 
+/// What tunes a Java machine otherwise than the recipes do.
+fn performance(jvm: Jvm) -> Option<(String, String)> {
+    // What `kafka-run-class.sh` gives by default.
+    let production = "-server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 \
+                      -XX:+ExplicitGCInvokesConcurrent";
+    (jvm == Jvm::Production).then(|| ("KAFKA_JVM_PERFORMANCE_OPTS".into(), production.into()))
+}
+
 fn heap(size: &str) -> String {
     format!("-Xms{size} -Xmx{size}")
 }
@@ -498,8 +508,9 @@ fn client_properties(client: &str, properties: &Properties) -> String {
 fn healthcheck(script: String) -> Healthcheck {
     Healthcheck {
         test: vec!["CMD".into(), "bash".into(), "-c".into(), script],
-        // Each probe is a process in the container, and a lab has six servers: more often would cost a fifth of a core.
-        interval: "5s".into(),
+        // For those who look at the file, or run it themselves: khd asks the servers itself. Each probe is a process in the
+        // container, and a lab has six servers; the first ones would come just when those start.
+        interval: "10s".into(),
         timeout: "5s".into(),
         retries: 5,
         start_period: "90s".into(),
@@ -568,6 +579,14 @@ mod tests {
         assert!(confluent.contains("image: confluentinc/cp-kafka:7.9"));
         assert!(confluent.contains("image: confluentinc/cp-zookeeper:7.9"));
         assert_eq!(without_images(&own), without_images(&confluent));
+    }
+
+    #[test]
+    fn java_machines_for_long_runs_get_the_flags_of_kafkas_scripts() {
+        let file = rendered(|s| s.kafka.jvm = Jvm::Production);
+        let flags = |service: &str| file.services[service].environment.get("KAFKA_JVM_PERFORMANCE_OPTS");
+        assert!(flags("kafka2").is_some_and(|flags| flags.starts_with("-server -XX:+UseG1GC -XX:MaxGC")));
+        assert_eq!(flags("zookeeper2"), None);
     }
 
     #[test]

@@ -132,6 +132,8 @@ pub struct Servers {
     pub ports: Vec<u16>,
     /// Java heap of each, as the JVM writes it: `256m`.
     pub heap: String,
+    /// What each Java machine is tuned for.
+    pub jvm: Jvm,
     /// Memory limit of each container, as Compose writes it: `512m`.
     pub memory: String,
     /// Size of each broker's disk, as Compose writes it: `600m`; by default it is bounded by nothing but the host's.
@@ -142,6 +144,17 @@ pub struct Servers {
     /// Properties by their own names, put over khd's.
     #[serde(deserialize_with = "scalar::properties")]
     pub properties: Properties,
+}
+
+/// What a Java machine is tuned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Jvm {
+    /// To start soon and stay small, since a lab is started more often than it is used up: the first compiler alone, and the
+    /// serial collector.
+    Lab,
+    /// To go on fast, with the flags that Kafka's own scripts give: for labs that run for long, or that are measured.
+    Production,
 }
 
 /// The topics of the workload.
@@ -343,6 +356,7 @@ impl Default for Settings {
                 servers: 3,
                 ports: Vec::new(),
                 heap: "256m".into(),
+                jvm: Jvm::Lab,
                 memory: "512m".into(),
                 disk: None,
                 properties: Properties::new(),
@@ -351,6 +365,7 @@ impl Default for Settings {
                 servers: 3,
                 ports: Vec::new(),
                 heap: "512m".into(),
+                jvm: Jvm::Lab,
                 memory: "1g".into(),
                 disk: None,
                 properties: Properties::new(),
