@@ -16,6 +16,11 @@ use crate::kafka::client::{self, Quiet};
 
 /// How long one question to the cluster may take.
 const ASK: Duration = Duration::from_secs(5);
+/// How long to wait for topics to be made before asking again. A client that came before the controller may never send its
+/// request; a broker that has it makes them, whoever waits.
+const CREATE: Duration = Duration::from_millis(1500);
+/// How long a broker may keep the answer back until they are made.
+const MADE: Duration = Duration::from_secs(1);
 /// How long to wait between two questions. Whoever waits for a cluster to come up waits for this too, every time.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often to say what is waited for.
@@ -170,8 +175,8 @@ async fn create(config: &ClientConfig, names: &[&str], partitions: i32, how: Cre
         })
         .collect();
     let options = AdminOptions::new()
-        .request_timeout(Some(ASK))
-        .operation_timeout(Some(ASK));
+        .request_timeout(Some(CREATE))
+        .operation_timeout(Some(MADE));
     let refused: Vec<String> = match admin.create_topics(&topics, &options).await {
         Err(error) => vec![error.to_string()],
         Ok(results) => results
