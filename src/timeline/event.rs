@@ -1,5 +1,6 @@
 //! The events of a run. Each is one line of `timeline.jsonl`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -30,27 +31,59 @@ pub struct Event {
 
 impl Event {
     /// Reads a line of a timeline: once for what all events have, then for what happened. To have serde part the two makes
-    /// it keep every line in pieces first, twice.
+    /// it keep every line in pieces first; and so does looking for the kind, which for most lines is done here.
     ///
     /// # Errors
     /// When the line is no event.
     pub fn parse(line: &[u8]) -> serde_json::Result<Self> {
         #[derive(Deserialize)]
-        struct Common {
+        struct Common<'a> {
             wall: Timestamp,
             elapsed_ms: u64,
             source: String,
+            #[serde(borrow)]
+            event: Cow<'a, str>,
         }
-        let Common {
-            wall,
-            elapsed_ms,
-            source,
-        } = serde_json::from_slice(line)?;
+        macro_rules! kind {
+            ($kind:ident { $($field:ident: $type:ty),* }) => {{
+                #[derive(Deserialize)]
+                struct Fields { $($field: $type),* }
+                let Fields { $($field),* } = serde_json::from_slice(line)?;
+                Kind::$kind { $($field),* }
+            }};
+        }
+        let common: Common<'_> = serde_json::from_slice(line)?;
+        let kind = match &*common.event {
+            "partition" => kind!(Partition {
+                topic: String,
+                partition: i32,
+                leader: i32,
+                leader_epoch: i32,
+                replicas: Vec<i32>,
+                isr: BTreeSet<i32>
+            }),
+            "offsets" => kind!(Offsets {
+                end: i64,
+                committed: i64,
+                partitions: u32
+            }),
+            "resources" => kind!(Resources {
+                service: String,
+                number: u32,
+                cpu: f64,
+                memory: u64,
+                received: u64,
+                sent: u64,
+                read: u64,
+                written: u64
+            }),
+            _ => serde_json::from_slice(line)?,
+        };
         Ok(Self {
-            wall,
-            elapsed_ms,
-            source,
-            kind: serde_json::from_slice(line)?,
+            wall: common.wall,
+            elapsed_ms: common.elapsed_ms,
+            source: common.source,
+            kind,
         })
     }
 

@@ -100,6 +100,15 @@ impl Spans {
     /// Adds the time from `first` to `last`.
     pub fn insert(&mut self, first: i64, last: i64) {
         let (mut first, mut last) = (first, last.max(first));
+        // Nearly always it goes on with the latest one.
+        if let Some(mut latest) = self.0.last_entry()
+            && first >= *latest.key()
+            && first <= latest.get().saturating_add(QUIET_MS)
+        {
+            let end = latest.get_mut();
+            *end = last.max(*end);
+            return;
+        }
         while let Some((&start, &end)) = self.0.range(..=last.saturating_add(QUIET_MS)).next_back() {
             if end.saturating_add(QUIET_MS) < first {
                 break;

@@ -145,6 +145,11 @@ fn parse(line: &[u8]) -> serde_json::Result<Line> {
         partitions: Vec<Settled>,
     }
     #[derive(Deserialize)]
+    struct CommittedAt {
+        at: i64,
+        offsets: Vec<Committed>,
+    }
+    #[derive(Deserialize)]
     struct DeliveredAt {
         at: i64,
         #[serde(default)]
@@ -170,6 +175,10 @@ fn parse(line: &[u8]) -> serde_json::Result<Line> {
         Some(b"delivered") => {
             let DeliveredAt { at, partitions } = serde_json::from_slice(line)?;
             Line::Delivered { at, partitions }
+        }
+        Some(b"committed") => {
+            let CommittedAt { at, offsets } = serde_json::from_slice(line)?;
+            Line::Committed { at, offsets }
         }
         Some(b"latency") => {
             let At { at, partitions } = serde_json::from_slice(line)?;
