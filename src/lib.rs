@@ -3,6 +3,8 @@
 //! Data flows one way, and a module uses only those above it in this list; [`cli`] alone composes them.
 
 pub mod error;
+pub mod processors;
+
 pub mod lines;
 pub mod metrics;
 pub mod prometheus;

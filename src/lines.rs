@@ -1,12 +1,17 @@
 //! Files of lines, which khd's records are: read in order, and made sense of on all processors.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read as _};
-use std::num::NonZero;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-/// How many bytes of lines are handed to a thread at once. So much, and what is made of it, is held twice for each processor.
+use crate::processors;
+
+/// How many bytes of lines are handed to a thread at once, and one line beyond that. So much, and what is made of it, is held
+/// twice for each processor.
 const BATCH: usize = 256 << 10;
+/// How many bytes may be with the threads before another batch is: where lines are long, fewer of them.
+const UNDER_WAY: usize = 64 << 20;
 
 /// Why lines could not be read on.
 #[derive(Debug)]
@@ -40,9 +45,12 @@ pub fn each<E: From<Failure>>(
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
-        match append(&mut source, longest, number, &mut line)? {
-            0 => break,
-            _ => take(number, &line)?,
+        if append(&mut source, longest, number, &mut line)? > 0 {
+            take(number, &line)?;
+        }
+        if !line.ends_with(b"\n") {
+            // The end, even if somebody goes on writing.
+            break;
         }
     }
     Ok(())
@@ -72,6 +80,7 @@ pub fn read<T: Send, E: From<Failure>>(
         source,
         longest,
         number: 1,
+        ended: false,
         failure: None,
     };
     let mut number = 0;
@@ -89,7 +98,7 @@ pub fn read<T: Send, E: From<Failure>>(
     let Some(mut next) = batches.next() else {
         return Ok(());
     };
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let processors = processors::count();
     thread::scope(|scope| {
         let parse = &parse;
         let workers: Vec<_> = (0..processors)
@@ -110,6 +119,7 @@ pub fn read<T: Send, E: From<Failure>>(
         // They take turns, so that each gives in its turn what comes next. One that panicked gives no more; the scope
         // panics for it.
         let (mut given, mut taken) = (0, 0);
+        let mut under_way = VecDeque::new();
         let mut turn = |taken: &mut usize| match workers[*taken % processors].1.recv() {
             Ok(parsed) => {
                 *taken += 1;
@@ -120,9 +130,11 @@ pub fn read<T: Send, E: From<Failure>>(
         let ended = loop {
             match next {
                 Ok(batch) => {
-                    if given - taken == 2 * processors {
+                    while under_way.len() == 2 * processors || under_way.iter().sum::<usize>() > UNDER_WAY {
                         turn(&mut taken)?;
+                        under_way.pop_front();
                     }
+                    under_way.push_back(batch.bytes.len());
                     if workers[given % processors].0.send(batch).is_err() {
                         break Ok(());
                     }
@@ -168,6 +180,7 @@ struct Batches<R> {
     source: R,
     longest: usize,
     number: usize,
+    ended: bool,
     // It is told after the lines that came before it.
     failure: Option<Failure>,
 }
@@ -177,12 +190,14 @@ impl<R: BufRead> Iterator for Batches<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
-        while self.failure.is_none() && bytes.len() < BATCH {
+        while !self.ended && self.failure.is_none() && bytes.len() < BATCH {
             match append(&mut self.source, self.longest, self.number, &mut bytes) {
-                Ok(0) => break,
+                Ok(0) => self.ended = true,
                 Ok(_) => {
                     ends.push(bytes.len());
                     self.number += 1;
+                    // Even if somebody goes on writing.
+                    self.ended = !bytes.ends_with(b"\n");
                 }
                 Err(failure) => self.failure = Some(failure),
             }

@@ -439,11 +439,11 @@ fn environment<const N: usize>(pairs: [(&str, String); N]) -> IndexMap<String, S
         .collect()
 }
 
-/// What tunes a Java machine otherwise than the recipes do.
+/// What tunes a Java machine otherwise than khd's recipes do; other images have flags of their own.
 fn performance(jvm: Jvm) -> Option<(String, String)> {
     // What `kafka-run-class.sh` gives by default.
     let production = "-server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35 \
-                      -XX:+ExplicitGCInvokesConcurrent";
+                      -XX:+ExplicitGCInvokesConcurrent -XX:MaxInlineLevel=15 -Djava.awt.headless=true";
     (jvm == Jvm::Production).then(|| ("KAFKA_JVM_PERFORMANCE_OPTS".into(), production.into()))
 }
 

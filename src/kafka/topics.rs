@@ -16,11 +16,12 @@ use crate::kafka::client::{self, Quiet};
 
 /// How long one question to the cluster may take.
 const ASK: Duration = Duration::from_secs(5);
-/// How long to wait for topics to be made before asking again. A client that came before the controller may never send its
-/// request; a broker that has it makes them, whoever waits.
+/// How long to wait for topics to be made before asking again: soon at first, and longer each time. A client that came before
+/// the controller may never send its request, and one whose brokers are far away takes long to send it; a broker that
+/// has it makes them, whoever waits.
 const CREATE: Duration = Duration::from_millis(1500);
-/// How long a broker may keep the answer back until they are made.
-const MADE: Duration = Duration::from_secs(1);
+/// Longest such wait.
+const CREATE_AT_MOST: Duration = Duration::from_secs(10);
 /// How long to wait between two questions. Whoever waits for a cluster to come up waits for this too, every time.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How often to say what is waited for.
@@ -73,6 +74,7 @@ pub async fn ready(
     let mut complete_since: Option<Instant> = None;
     let mut said = Instant::now();
     let mut short_seen = 0;
+    let mut create_within = CREATE;
     loop {
         let asked = {
             let consumer = consumer.clone();
@@ -97,11 +99,8 @@ pub async fn ready(
                     }
                 } else if missing.is_empty() {
                     let complete_since = complete_since.get_or_insert_with(Instant::now);
-                    let everywhere = async {
-                        let alike = agreement::alike(&brokers, &wanted.names).await;
-                        alike.inspect_err(|error| tracing::debug!("{error:#}")).is_ok()
-                    };
-                    if !wanted.everywhere || complete_since.elapsed() >= SETTLED || everywhere.await {
+                    let left = SETTLED.saturating_sub(complete_since.elapsed());
+                    if !wanted.everywhere || left.is_zero() || alike(&brokers, &wanted.names, left, cancel).await {
                         let wanted = |name: &String| wanted.names.contains(name);
                         return Ok(Some(found.into_iter().filter(|(name, _)| wanted(name)).collect()));
                     }
@@ -109,7 +108,11 @@ pub async fn ready(
                     complete_since = None;
                 }
                 match wanted.create {
-                    Some(how) if !missing.is_empty() => create(&config, &missing, wanted.partitions, how).await,
+                    Some(how) if !missing.is_empty() => {
+                        let within = create_within;
+                        create_within = (within * 2).min(CREATE_AT_MOST);
+                        create(&config, &missing, wanted.partitions, how, within).await
+                    }
                     _ if missing.is_empty() => "all partitions of the topics".to_owned(),
                     _ => format!("the topics {}", missing.join(", ")),
                 }
@@ -125,6 +128,19 @@ pub async fn ready(
             () = cancel.cancelled() => return Ok(None),
             () = tokio::time::sleep(PAUSE) => {}
         }
+    }
+}
+
+/// Whether all brokers are known to know the topics alike, as far as can be told within that time.
+async fn alike(brokers: &[(i32, String)], topics: &[String], within: Duration, cancel: &CancellationToken) -> bool {
+    let told = tokio::time::timeout(within, agreement::alike(brokers, topics));
+    match cancel.run_until_cancelled(told).await {
+        Some(Ok(Ok(()))) => true,
+        Some(Ok(Err(error))) => {
+            tracing::debug!("{error:#}");
+            false
+        }
+        Some(Err(_)) | None => false,
     }
 }
 
@@ -155,7 +171,7 @@ fn cluster(consumer: &BaseConsumer<Quiet>) -> anyhow::Result<Cluster> {
 }
 
 /// Asks for the topics, and says what is then to be waited for. Another producer may be doing the same.
-async fn create(config: &ClientConfig, names: &[&str], partitions: i32, how: Creation) -> String {
+async fn create(config: &ClientConfig, names: &[&str], partitions: i32, how: Creation, within: Duration) -> String {
     let waiting = format!("the topics {}", names.join(", "));
     let admin: AdminClient<Quiet> = match client::create(config, Quiet) {
         Ok(admin) => admin,
@@ -175,8 +191,8 @@ async fn create(config: &ClientConfig, names: &[&str], partitions: i32, how: Cre
         })
         .collect();
     let options = AdminOptions::new()
-        .request_timeout(Some(CREATE))
-        .operation_timeout(Some(MADE));
+        .request_timeout(Some(within))
+        .operation_timeout(Some(within.mul_f64(0.75)));
     let refused: Vec<String> = match admin.create_topics(&topics, &options).await {
         Err(error) => vec![error.to_string()],
         Ok(results) => results

@@ -151,7 +151,7 @@ pub struct Servers {
 #[serde(rename_all = "kebab-case")]
 pub enum Jvm {
     /// To start soon and stay small, since a lab is started more often than it is used up: the first compiler alone, and the
-    /// serial collector.
+    /// serial collector, where khd's recipes run. Other images keep their own flags.
     Lab,
     /// To go on fast, with the flags that Kafka's own scripts give: for labs that run for long, or that are measured.
     Production,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Exit;
+use crate::processors;
 use crate::timeline::limits::Bound;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Found, Messages};
@@ -206,7 +207,7 @@ pub fn judge(evidence: &Evidence) -> Vec<Verdict> {
             measured: finding.measured,
         }
     };
-    checks::ALL.into_iter().map(verdict).collect()
+    processors::each(checks::ALL.into(), verdict)
 }
 
 /// The check with this id.

@@ -538,7 +538,7 @@ async fn a_network_that_a_foreign_container_holds_is_kept_and_the_container_name
     assert_eq!(
         refused.unwrap_err().to_string(),
         format!(
-            "cannot remove network {network}: {} is attached to it, and not of this lab",
+            "cannot remove network {network}: {} is still attached to it",
             foreigner[1]
         )
     );

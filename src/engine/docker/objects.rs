@@ -66,7 +66,7 @@ impl Docker {
             let held = self.held_by(name).await?;
             if !held.is_empty() {
                 let (held, first) = (held.join(", "), &held[0]);
-                let message = format!("cannot remove network {name}: {held} is attached to it, and not of this lab");
+                let message = format!("cannot remove network {name}: {held} is still attached to it");
                 return Err(Expected::environment(message)
                     .hint(format!("docker network disconnect {name} {first}"))
                     .into());
@@ -89,9 +89,13 @@ impl Docker {
             inspected => inspected.map_err(self.failed(format_args!("cannot inspect network {network}")))?,
         };
         let mut held = Vec::new();
-        for container in attached.containers.unwrap_or_default().into_values() {
-            let name = container.name.unwrap_or_default();
-            let inspected = self.client.inspect_container(&name, None::<InspectContainerOptions>);
+        // By their ids, or, where the engine has forgotten whose an endpoint is, by the endpoint's.
+        for (id, container) in attached.containers.unwrap_or_default() {
+            let name = container
+                .name
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| id.clone());
+            let inspected = self.client.inspect_container(&id, None::<InspectContainerOptions>);
             match inspected.await {
                 Ok(_) => held.push(name),
                 Err(error) if is_missing(&error) => {

@@ -3,15 +3,13 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::num::NonZero;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use crate::lines;
+use crate::processors;
 use crate::timeline::event::TopicPartition;
 use crate::workload::latency::Latency;
 use crate::workload::ledger::excuse::Excuses;
@@ -84,7 +82,7 @@ impl Ledgers {
     /// # Errors
     /// When a file cannot be read, has another schema, or a whole line of it is not a ledger's.
     pub fn read<R: BufRead + Send>(files: impl IntoIterator<Item = (String, R)>, scope: Scope) -> anyhow::Result<Self> {
-        let histories = together(files.into_iter().collect(), |(name, file)| {
+        let histories = processors::each(files.into_iter().collect(), |(name, file)| {
             History::read(file, scope).with_context(|| format!("cannot read the ledger {name}"))
         });
         let mut ledgers = Self::default();
@@ -104,29 +102,6 @@ impl Ledgers {
             .sort_by_key(|history| by_start(history.header.started, &history.header.consumer));
         Ok(ledgers)
     }
-}
-
-/// Does a piece of work on each, on all processors, and gives what came of them in their order.
-fn together<T: Send, U: Send>(all: Vec<T>, work: impl Fn(T) -> U + Sync) -> Vec<U> {
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let threads = processors.min(all.len());
-    let left = Mutex::new(all.into_iter().enumerate());
-    let take = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
-    let one_after_the_other = || {
-        std::iter::from_fn(take)
-            .map(|(at, one)| (at, work(one)))
-            .collect::<Vec<_>>()
-    };
-    let mut done: Vec<(usize, U)> = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(one_after_the_other)).collect();
-        let mut done = one_after_the_other();
-        for other in others {
-            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        done
-    });
-    done.sort_by_key(|(at, _)| *at);
-    done.into_iter().map(|(_, made)| made).collect()
 }
 
 /// Reads a line. Those kinds that nearly all lines of a ledger are of are taken from its beginning, where khd writes them:

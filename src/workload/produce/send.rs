@@ -153,15 +153,17 @@ impl<'a> Sender<'a> {
 
     fn send_all(&mut self, cancel: &CancellationToken) -> anyhow::Result<()> {
         let slots = self.shared.names.len();
-        let in_a_row = if self.options.interval.is_zero() { BURST } else { 1 };
+        let in_a_row = match self.options.count {
+            _ if !self.options.interval.is_zero() => 1,
+            // So that each gets its share.
+            Some(count) => BURST.min(count / slots as u64).max(1),
+            None => BURST,
+        };
         let mut pace = Pace::new(self.options.interval, Instant::now());
         let (mut slot, mut looked) = (0, Instant::now());
         let (mut logged, mut logged_at) = (0, Instant::now());
-        loop {
-            let left = self.options.count.map_or(in_a_row, |count| count - self.sent);
-            if left == 0 || cancel.is_cancelled() {
-                return Ok(());
-            }
+        let mut row = 0;
+        while self.options.count.is_none_or(|count| self.sent < count) && !cancel.is_cancelled() {
             let now = Instant::now();
             if now - looked >= LOOK {
                 looked = now;
@@ -178,11 +180,13 @@ impl<'a> Sender<'a> {
                 std::thread::sleep(nap);
                 continue;
             }
-            for _ in 0..left.min(in_a_row) {
-                self.send_one(slot, cancel)?;
+            self.send_one(slot, cancel)?;
+            row += 1;
+            if row >= in_a_row {
+                (row, slot) = (0, (slot + 1) % slots);
             }
-            slot = (slot + 1) % slots;
         }
+        Ok(())
     }
 
     /// Sends the slot's next message, whatever it takes; returns without having sent it only when cancelled.
