@@ -43,7 +43,7 @@ pub struct Wanted {
     pub partitions: i32,
     /// How to make those that are missing; `None` waits until someone else does.
     pub create: Option<Creation>,
-    /// Whether all brokers must know them alike, or all of them have been there for [`SETTLED`]: brokers that cannot be
+    /// Whether all brokers must know them alike, or all of them have been there for 2 s: brokers that cannot be
     /// asked, because they are down or want to be spoken to otherwise, are not waited for longer.
     pub everywhere: bool,
 }
