@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::error::Exit;
-use crate::processors;
 use crate::timeline::limits::Bound;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::{Found, Messages};
@@ -207,7 +206,7 @@ pub fn judge(evidence: &Evidence) -> Vec<Verdict> {
             measured: finding.measured,
         }
     };
-    processors::each(checks::ALL.into(), verdict)
+    checks::ALL.into_iter().map(verdict).collect()
 }
 
 /// The check with this id.

@@ -74,6 +74,7 @@ impl Docker {
             if Instant::now() >= deadline {
                 return Err(failed(refused));
             }
+            // Nothing tells when the engine has let go; the deadline above ends it.
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
