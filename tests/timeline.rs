@@ -4,6 +4,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use khd::settings::Flavor;
 use khd::timeline::event::{Event, Kind, Member, SCHEMA, Success};
 use khd::timeline::limits::{Bound, Limits};
 use khd::timeline::record::read_from;
@@ -73,7 +74,9 @@ fn started() -> Kind {
         command: "khd fail kafka2".into(),
         expectation: Expectation {
             brokers: [("kafka1".into(), 1), ("kafka2".into(), 2)].into(),
+            flavor: Flavor::ZooKeeper,
             zookeepers: vec!["zookeeper1".into()],
+            controllers: std::collections::BTreeMap::new(),
             workload: Workload {
                 topics: vec!["test-1".into()],
                 partitions: 3,

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
 # Sourced by the entrypoints: how the environment becomes a JVM.
+. /opt/kafka/bin/logging.sh
 
 die() {
     echo "$*" >&2
@@ -18,11 +19,10 @@ require_writable() {
     done
 }
 
-# write_logging LEVEL LOGGER=LEVEL,…  Of two lines for one logger, the later one counts.
+# write_logging LEVEL LOGGER=LEVEL,…
 write_logging() {
     cat /opt/kafka/etc/log4j.properties
-    [ -z "$1" ] || echo "log4j.rootLogger=$1, stdout"
-    [ -z "$2" ] || echo "$2" | tr , '\n' | sed 's/^/log4j.logger./'
+    logging_lines "$1" "$2"
 }
 
 # run_java ARCHIVE JMX_RULES CLASS ARGUMENT…
@@ -56,7 +56,7 @@ run_java() {
         ${KAFKA_JVM_PERFORMANCE_OPTS:--XX:TieredStopAtLevel=1 -XX:+UseSerialGC} \
         ${KAFKA_GC_LOG_OPTS-} \
         ${KAFKA_JMX_OPTS-} \
-        ${KAFKA_LOG4J_OPTS:--Dlog4j.configuration=file:/etc/kafka/log4j.properties} \
+        ${KAFKA_LOG4J_OPTS:-$(logging_flag /etc/kafka/log4j.properties)} \
         -cp "$(/opt/kafka/bin/classpath)" \
         ${KAFKA_OPTS-} \
         "$@"

@@ -78,12 +78,8 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
 fn replicas(topology: &Topology, service: &str, count: &str) -> Result<u16, Expected> {
     let scalable = [PRODUCER, CONSUMER];
     if !scalable.contains(&service) {
-        let fixed = topology
-            .brokers
-            .iter()
-            .map(|b| &b.service)
-            .chain(topology.zookeepers.iter().map(|z| &z.service));
-        let message = if fixed.into_iter().any(|name| name == service) || service == "kafka" || service == "zookeeper" {
+        let kinds = ["kafka", "zookeeper", "controller"];
+        let message = if topology.servers().any(|name| name == service) || kinds.contains(&service) {
             format!("`{service}` is part of the topology and cannot be scaled")
         } else {
             format!("there is no service `{service}` to scale")

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::settings::Flavor;
 use crate::settings::load::{Loaded, Sources, load};
 use crate::state::StateDir;
 
@@ -15,6 +16,9 @@ pub struct Args {
     /// Name of the lab: its Compose project [default: khd]
     #[arg(short, long, global = true, value_name = "NAME")]
     project: Option<String>,
+    /// Who keeps the metadata: zookeeper, kraft (brokers that are controllers too) or kraft-separate [default: zookeeper]
+    #[arg(long, global = true, value_name = "FLAVOR", hide_possible_values = true)]
+    flavor: Option<Flavor>,
     /// Added to every published port, for labs side by side
     #[arg(long, global = true, value_name = "N")]
     port_offset: Option<u16>,
@@ -78,6 +82,7 @@ impl Args {
             flags.extend(value.map(|value| (name.to_owned(), key.to_owned(), value)));
         };
         flag("--project", "project", self.project.clone());
+        flag("--flavor", "flavor", self.flavor.map(|flavor| flavor.to_string()));
         flag("--port-offset", "ports.offset", self.port_offset.map(|n| n.to_string()));
         flag("--subnet", "network.subnet", self.subnet.clone());
         for (key, value) in &self.sets {

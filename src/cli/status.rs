@@ -97,6 +97,13 @@ fn summary(view: &View, expected: &Expectation, faults: &[Injection]) -> Value {
         "controller": view.controller.map(|(id, _)| id),
         "controller_epoch": view.controller.map(|(_, epoch)| epoch),
         "zookeepers": view.zookeepers,
+        "quorum": view.quorum.as_ref().map(|quorum| json!({
+            "leader": quorum.leader,
+            "leader_epoch": quorum.leader_epoch,
+            "voters": quorum.voters,
+            "observers": quorum.observers,
+            "lagging": quorum.lagging,
+        })),
         "brokers": brokers,
         "partitions": expected.partitions().count(),
         "under_replicated": under_replicated(view, expected),
@@ -114,12 +121,9 @@ fn summary(view: &View, expected: &Expectation, faults: &[Injection]) -> Value {
 
 fn readable(view: &View, expected: &Expectation, faults: &[Injection], missing: &[Missing]) -> String {
     let mut rows = Vec::new();
-    for service in &expected.zookeepers {
+    for service in expected.keepers() {
         let mode = view
-            .zookeepers
-            .get(service)
-            .cloned()
-            .flatten()
+            .keeper(service, expected)
             .unwrap_or_else(|| "does not serve".into());
         rows.push(vec![service.clone(), mode, String::new(), String::new()]);
     }
@@ -140,7 +144,19 @@ fn readable(view: &View, expected: &Expectation, faults: &[Injection], missing: 
         under_replicated(view, expected)
     );
     if let Some((controller, epoch)) = view.controller.filter(|(controller, _)| *controller >= 0) {
-        text += &format!("controller  {}, epoch {epoch}\n", expected.broker_service(controller));
+        text += &format!("controller  {}, epoch {epoch}\n", expected.node_service(controller));
+    }
+    if let Some(quorum) = &view.quorum {
+        let lagging: Vec<String> = quorum.lagging.iter().map(|id| expected.node_service(*id)).collect();
+        text += &format!(
+            "quorum      {} voters, {} observers, {}\n",
+            quorum.voters.len(),
+            quorum.observers.len(),
+            match lagging.as_slice() {
+                [] => "all caught up".to_owned(),
+                late => format!("{} lagging", late.join(", ")),
+            }
+        );
     }
     if let Some(group) = &view.group {
         let assigned: Vec<String> = group
@@ -165,7 +181,7 @@ fn readable(view: &View, expected: &Expectation, faults: &[Injection], missing: 
             } else {
                 assigned.join(" + ")
             },
-            expected.broker_service(group.coordinator)
+            expected.node_service(group.coordinator)
         );
     }
     if let Some(offsets) = view.offsets {

@@ -17,10 +17,11 @@ use crate::compose::model::ComposeFile;
 use crate::compose::render::JMX_EXPORTER_VARIABLE;
 use crate::drill::machine::Outcome;
 use crate::drill::wait::{once, until};
-use crate::engine::{LogOptions, converge, images, preflight};
+use crate::engine::{LogOptions, Project, converge, images, preflight};
 use crate::error::{Exit, Expected};
 use crate::faults::Injection;
 use crate::prometheus::{self, Target};
+use crate::settings::Flavor;
 use crate::timeline::conditions::{self, Lacking};
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
@@ -37,6 +38,7 @@ use crate::workload::logs::readable;
 #[command(after_help = "\
 Examples:
   khd up
+  khd up --flavor kraft
   khd up --set kafka.servers=5 --set zookeeper.servers=5
   khd up --project second --port-offset 100 --subnet 172.26.0.0/24")]
 pub struct Args {
@@ -71,6 +73,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
 pub async fn bring_up(lab: &Lab, timeout: Duration, cancel: &CancellationToken) -> anyhow::Result<String> {
     let began = Instant::now();
     let engine = lab.engine.as_ref();
+    require_flavor(lab.settings.flavor, &engine.project(&lab.settings.project).await?)?;
     for warning in preflight::check(engine, &lab.file.without_profiles()).await? {
         tell!("khd: warning: {}\n     {}", warning.message, warning.hint);
     }
@@ -80,6 +83,22 @@ pub async fn bring_up(lab: &Lab, timeout: Duration, cancel: &CancellationToken) 
     converged?;
     let ready = ready(lab, timeout, cancel).await?;
     Ok(format!("{ready}, after {:.1} s", began.elapsed().as_secs_f64()))
+}
+
+/// Refuses a lab whose servers, or the data that they left, are of another flavor: none can read what another wrote.
+fn require_flavor(wanted: Flavor, project: &Project) -> Result<(), Expected> {
+    let has = |server: &str| project.volumes.keys().any(|key| key.starts_with(server));
+    let found = match (has("zookeeper"), has("controller"), has("kafka")) {
+        (true, ..) => Flavor::ZooKeeper,
+        (_, true, _) => Flavor::KraftSeparate,
+        (_, _, true) => Flavor::Kraft,
+        (false, false, false) => return Ok(()),
+    };
+    if found == wanted {
+        return Ok(());
+    }
+    let message = format!("there is data of a lab of flavor {found}, which a lab of flavor {wanted} cannot read");
+    Err(Expected::usage(message).hint("remove it with khd down --volumes, or name another lab with --project"))
 }
 
 async fn converge_lab(lab: &Lab, steps: &Steps) -> anyhow::Result<()> {
@@ -155,11 +174,14 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
     require(lab, outcomes.await, within).await?;
 
     let mut proven = format!(
-        "{} is ready: {} ZooKeeper servers, {} brokers, {} partitions with every replica in sync, one controller",
+        "{} is ready: {}, {} partitions with every replica in sync, {}",
         lab.settings.project,
-        expected.zookeepers.len(),
-        expected.brokers.len(),
+        servers(&expected),
         expected.partitions().count(),
+        match expected.flavor {
+            Flavor::ZooKeeper => "one controller",
+            Flavor::Kraft | Flavor::KraftSeparate => "one controller leads and all nodes follow",
+        },
     );
     if has_workload(&expected) {
         proven += &format!(
@@ -179,6 +201,16 @@ async fn ready(lab: &Lab, within: Duration, cancel: &CancellationToken) -> anyho
     Ok(proven)
 }
 
+/// How many servers there are, of each kind.
+fn servers(expected: &Expectation) -> String {
+    let (brokers, controllers) = (expected.brokers.len(), expected.controllers.len());
+    match expected.flavor {
+        Flavor::ZooKeeper => format!("{} ZooKeeper servers, {brokers} brokers", expected.zookeepers.len()),
+        Flavor::Kraft => format!("{brokers} brokers that are controllers too"),
+        Flavor::KraftSeparate => format!("{controllers} controllers, {brokers} brokers"),
+    }
+}
+
 /// Waits until Prometheus has scraped everything that there is.
 async fn scraped(
     prometheus: SocketAddr,
@@ -195,6 +227,10 @@ async fn scraped(
         ("prometheus", 1),
         ("kafka", 1),
         ("brokers", serve(&mut expected.brokers.keys())),
+        (
+            "controllers",
+            serve(&mut expected.keepers().filter(|_| expected.flavor.is_kraft())),
+        ),
         ("zookeeper", serve(&mut expected.zookeepers.iter())),
         ("producers", workload.producers.into()),
         ("consumers", workload.consumers.into()),
@@ -406,6 +442,26 @@ pub async fn settled(lab: &Lab, expected: &Expectation, cancel: &CancellationTok
 mod tests {
     use super::*;
     use crate::timeline::view::OffsetsView;
+
+    #[test]
+    fn data_of_another_flavor_is_left_alone() {
+        let lab = |volumes: &[&str]| Project {
+            volumes: volumes
+                .iter()
+                .map(|key| ((*key).to_owned(), format!("khd_{key}")))
+                .collect(),
+            ..Project::default()
+        };
+        let zookeeper = lab(&["kafka1-data", "ledgers", "zookeeper1-data"]);
+        require_flavor(Flavor::ZooKeeper, &zookeeper).unwrap();
+        assert_eq!(
+            require_flavor(Flavor::Kraft, &zookeeper).unwrap_err().message,
+            "there is data of a lab of flavor zookeeper, which a lab of flavor kraft cannot read"
+        );
+        require_flavor(Flavor::Kraft, &lab(&["kafka1-data"])).unwrap();
+        require_flavor(Flavor::KraftSeparate, &lab(&["ledgers"])).unwrap();
+        assert!(require_flavor(Flavor::Kraft, &lab(&["controller1-data", "kafka1-data"])).is_err());
+    }
 
     #[test]
     fn a_message_has_gone_through_when_more_is_committed_than_had_been_sent() {

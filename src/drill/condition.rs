@@ -25,9 +25,10 @@ pub enum Condition {
     OneController,
     /// `controller-elected`: there is another controller epoch than when the last fault was injected.
     ControllerElected,
-    /// `quorum`: every ZooKeeper server that is not out serves, and one leads.
+    /// `quorum`: every ZooKeeper server that is not out serves, and one leads; in KRaft, every node that is not out has
+    /// caught up with the metadata quorum's leader.
     Quorum,
-    /// `quorum-lost`: no ZooKeeper server serves.
+    /// `quorum-lost`: no ZooKeeper server serves, or KRaft's metadata quorum has no leader.
     QuorumLost,
     /// `progress`: what was sent after the last fault was injected has been consumed and committed.
     Progress,
@@ -64,7 +65,7 @@ impl Condition {
         (
             Self::OneController,
             "one-controller",
-            "the brokers that are not out name the same live controller",
+            "the brokers that are not out name the same live controller, or KRaft's quorum has a leader",
         ),
         (
             Self::ControllerElected,
@@ -74,9 +75,13 @@ impl Condition {
         (
             Self::Quorum,
             "quorum",
-            "every ZooKeeper server that is not out serves, and one of them leads",
+            "every ZooKeeper server, or KRaft node, that is not out takes part in the quorum, and one leads",
         ),
-        (Self::QuorumLost, "quorum-lost", "no ZooKeeper server serves"),
+        (
+            Self::QuorumLost,
+            "quorum-lost",
+            "no ZooKeeper server serves, or no controller leads",
+        ),
         (
             Self::Progress,
             "progress",
@@ -96,9 +101,14 @@ impl Condition {
             Self::ControllerElected => match (before.controller, view.controller) {
                 (Some((_, old)), Some((controller, new))) if new > old && controller >= 0 => Vec::new(),
                 (_, Some((_, epoch))) => vec![format!("the controller epoch is still {epoch}")],
-                (_, None) => vec!["ZooKeeper has not told the controller".into()],
+                (_, None) => vec!["nobody has told the controller".into()],
             },
-            Self::Quorum => conditions::zookeepers_serve(view, expected),
+            Self::Quorum => conditions::quorum(view, expected),
+            Self::QuorumLost if expected.flavor.is_kraft() => {
+                let leader = view.quorum.as_ref().map_or(-1, |quorum| quorum.leader);
+                let leads = (leader >= 0).then(|| format!("{} leads", expected.node_service(leader)));
+                leads.into_iter().collect()
+            }
             Self::QuorumLost => {
                 let serving = expected.zookeepers.iter();
                 let serving = serving.filter(|name| view.zookeepers.get(*name).is_some_and(Option::is_some));

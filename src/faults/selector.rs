@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{Project, labels};
 use crate::error::{Expected, nearest};
 use crate::faults::Target;
+use crate::settings::Flavor;
 use crate::timeline::event::TopicPartition;
 use crate::timeline::view::View;
 use crate::topology::{CONSUMER, Expectation, PRODUCER, Topology};
@@ -19,9 +20,9 @@ use crate::topology::{CONSUMER, Expectation, PRODUCER, Topology};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Selector {
-    /// By name: `kafka2`, `zookeeper1`, `consumer-1`; all of a service of clients: `consumer`.
+    /// By name: `kafka2`, `zookeeper1`, `controller1`, `consumer-1`; all of a service of clients: `consumer`.
     Named(String),
-    /// `controller`: the broker that is the controller.
+    /// `controller`: the broker that is the controller; in KRaft, the one that leads the metadata quorum.
     Controller,
     /// `leader:TOPIC/PARTITION`: the broker that leads it.
     Leader(TopicPartition),
@@ -152,7 +153,8 @@ impl Selector {
         !matches!(self, Self::Named(_))
     }
 
-    /// Checks it against the lab's description, before anything runs.
+    /// Checks it against the lab's description, before anything runs. A server that labs of another flavor have makes sense,
+    /// and may be missing: see [`there`](Self::there).
     ///
     /// # Errors
     /// A usage error that lists what there is, the nearest first.
@@ -176,12 +178,44 @@ impl Selector {
         }
     }
 
+    /// Checks that the lab has such servers: those that keep the metadata are others in other flavors.
+    ///
+    /// # Errors
+    /// An environment error that says what keeps the metadata here.
+    pub fn there(&self, topology: &Topology) -> Result<(), Expected> {
+        let missing = match self {
+            Self::ZooKeeperLeader | Self::Random(Pool::ZooKeeper) => topology.zookeepers.is_empty(),
+            Self::Named(name) => is_keeper(name) && !topology.servers().any(|server| server == name),
+            _ => false,
+        };
+        if !missing {
+            return Ok(());
+        }
+        let (kept, hint) = match topology.flavor {
+            Flavor::ZooKeeper => (
+                "ZooKeeper",
+                "controllers of their own are in labs of `--flavor kraft-separate`",
+            ),
+            Flavor::Kraft => (
+                "its brokers",
+                "`controller` is the one of them that leads the metadata quorum",
+            ),
+            Flavor::KraftSeparate => (
+                "its controllers",
+                "`controller` is the one of them that leads the metadata quorum",
+            ),
+        };
+        let message = format!("there is no {self} in this lab, whose metadata is kept by {kept}");
+        Err(Expected::environment(message).hint(hint))
+    }
+
     /// One that it may mean, by the lab's description alone: a fault that makes no sense for it makes none for the others.
     pub fn example(&self, topology: &Topology) -> Option<Target> {
         let broker = || topology.brokers.first().map(|broker| broker.service.clone());
         let zookeeper = || topology.zookeepers.first().map(|server| server.service.clone());
         let name = match self {
             Self::Named(name) => Some(name.clone()),
+            Self::Controller => topology.controllers.first().map(|c| c.service.clone()).or_else(broker),
             Self::ZooKeeperLeader | Self::Random(Pool::ZooKeeper) => zookeeper(),
             Self::Random(pool @ (Pool::Consumer | Pool::Producer)) => Some(pool.word().to_owned()),
             _ => broker(),
@@ -215,7 +249,7 @@ impl Selector {
         seed: u64,
         taken: &[Target],
     ) -> Result<Vec<Target>, Expected> {
-        let broker = |id: Option<i32>| id.filter(|id| *id >= 0).map(|id| vec![expected.broker_service(id)]);
+        let broker = |id: Option<i32>| id.filter(|id| *id >= 0).map(|id| vec![expected.node_service(id)]);
         let names: Option<Vec<String>> = match self {
             Self::Named(name) => Some(vec![name.clone()]),
             Self::Controller => broker(view.controller.map(|(controller, _)| controller)),
@@ -292,14 +326,17 @@ pub fn resolve(
 
 /// Checks that a word names a container, or a service, that a fault can hit.
 fn named(topology: &Topology, word: &str) -> Result<(), Expected> {
-    let brokers = topology.brokers.iter().map(|b| b.service.as_str());
-    let zookeepers = topology.zookeepers.iter().map(|z| z.service.as_str());
-    let mut known: Vec<&str> = brokers.chain(zookeepers).collect();
+    let brokers = topology.brokers.iter().map(|broker| &broker.service);
+    let mut known: Vec<&str> = brokers.chain(topology.keepers()).map(String::as_str).collect();
     let client = |service: &str| {
         let number = word.strip_prefix(service).and_then(|rest| rest.strip_prefix('-'));
         word == service || number.is_some_and(|number| number.parse::<u32>().is_ok_and(|number| number > 0))
     };
-    if known.contains(&word) || client(PRODUCER) || client(CONSUMER) {
+    if known.contains(&word)
+        || is_keeper(word) && !topology.keepers().any(|own| is_like(own, word))
+        || client(PRODUCER)
+        || client(CONSUMER)
+    {
         return Ok(());
     }
     known.extend([PRODUCER, CONSUMER, "producer-1", "consumer-1"]);
@@ -311,6 +348,19 @@ fn named(topology: &Topology, word: &str) -> Result<(), Expected> {
             None => all,
         }),
     )
+}
+
+/// Whether a word names one of the servers that keep the metadata, in labs of any flavor.
+fn is_keeper(word: &str) -> bool {
+    ["zookeeper1", "controller1"]
+        .into_iter()
+        .any(|first| is_like(first, word))
+}
+
+/// Whether two services are of one kind, as `controller1` and `controller2` are.
+fn is_like(one: &str, other: &str) -> bool {
+    let kind = |name: &str| name.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
+    kind(one) == kind(other) && [one, other].into_iter().all(|name| kind(name) != name)
 }
 
 fn clients(project: &Project, service: &str) -> Vec<String> {
@@ -368,5 +418,39 @@ mod tests {
         }
         assert!("leader:test-1/6".parse::<Selector>().unwrap().check(&topology).is_err());
         assert!("consumer-0".parse::<Selector>().unwrap().check(&topology).is_err());
+    }
+
+    #[test]
+    fn servers_of_another_flavor_are_targets_that_this_lab_does_not_have() {
+        let lab = |flavor| {
+            Topology::of(&Settings {
+                flavor,
+                ..Settings::default()
+            })
+        };
+        let there = |flavor, text: &str| {
+            let (topology, selector) = (lab(flavor), text.parse::<Selector>().unwrap());
+            selector.check(&topology).map_err(|error| error.message)?;
+            selector.there(&topology).map_err(|error| error.message)
+        };
+        for text in ["zookeeper1", "zookeeper-leader", "random:zookeeper"] {
+            there(Flavor::ZooKeeper, text).unwrap();
+            let why = there(Flavor::Kraft, text).unwrap_err();
+            assert_eq!(
+                why,
+                format!("there is no {text} in this lab, whose metadata is kept by its brokers")
+            );
+        }
+        there(Flavor::KraftSeparate, "controller3").unwrap();
+        for flavor in [Flavor::ZooKeeper, Flavor::Kraft, Flavor::KraftSeparate] {
+            there(flavor, "controller").unwrap();
+        }
+        assert!(there(Flavor::Kraft, "controller1").unwrap_err().contains("its brokers"));
+        assert_eq!(
+            there(Flavor::KraftSeparate, "controller7"),
+            Err("there is no target `controller7`".into())
+        );
+        let example = Selector::Controller.example(&lab(Flavor::KraftSeparate)).unwrap();
+        assert_eq!(example.name(), "controller1");
     }
 }

@@ -33,9 +33,9 @@ impl Target {
         }
     }
 
-    /// Whether it is a broker or a ZooKeeper server.
+    /// Whether it is a broker, a ZooKeeper server or a controller.
     pub fn is_server(&self, expected: &Expectation) -> bool {
-        expected.brokers.contains_key(&self.service) || expected.zookeepers.contains(&self.service)
+        expected.is_server(&self.service)
     }
 
     /// Whether it is that member of the group, known by the address that it connects from.

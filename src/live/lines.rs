@@ -26,7 +26,9 @@ pub fn words(event: &Event) -> Option<String> {
         Kind::BrokerAnswers => format!("  {} answers", event.source),
         Kind::BrokerSilent { .. } => format!("  {} is silent", event.source),
         Kind::ControllerElected { controller, epoch } if *controller >= 0 => {
-            format!("  controller is broker {controller}, epoch {epoch}")
+            // KRaft's controllers need not be brokers.
+            let what = if event.source == "quorum" { "node" } else { "broker" };
+            format!("  controller is {what} {controller}, epoch {epoch}")
         }
         // A cooperative rebalance often gives or takes nothing.
         Kind::PartitionsAssigned { partitions, .. } if !partitions.is_empty() => {

@@ -40,8 +40,8 @@ pub struct Model {
     pub brokers: Vec<Broker>,
     /// The partitions.
     pub partitions: Partitions,
-    /// ZooKeeper servers, each with its mode while it serves.
-    pub zookeepers: Vec<(String, Option<String>)>,
+    /// ZooKeeper servers, or separate controllers, each with its mode while it serves.
+    pub keepers: Vec<(String, Option<String>)>,
     /// Messages a second, as soon as that is known.
     pub rates: Option<Rates>,
     /// Messages in the log whose offsets the group has not committed.
@@ -170,15 +170,16 @@ impl Screen {
     /// What is to be drawn `now`, in milliseconds since the start.
     pub fn model(&self, view: &View, now: u64) -> Model {
         let (brokers, partitions) = self.brokers(view);
-        let zookeepers = self.expectation.iter().flat_map(|expected| &expected.zookeepers);
+        let expected = self.expectation.iter();
+        let keepers = expected.flat_map(|expected| expected.keepers().map(move |name| (name, expected)));
         Model {
             title: self.title.clone(),
             now,
             steps: self.steps.all(),
             brokers,
             partitions,
-            zookeepers: zookeepers
-                .map(|name| (name.clone(), view.zookeepers.get(name).cloned().flatten()))
+            keepers: keepers
+                .map(|(name, expected)| (name.clone(), view.keeper(name, expected)))
                 .collect(),
             rates: self.flow.rates(now),
             lag: view.offsets.map(|sums| sums.end.saturating_sub(sums.committed).max(0)),
@@ -235,7 +236,7 @@ impl Screen {
             "group {}, {} members, coordinator {}",
             group.state,
             group.members.len(),
-            expected.broker_service(group.coordinator)
+            expected.node_service(group.coordinator)
         ))
     }
 
@@ -474,8 +475,8 @@ mod tests {
             under_replicated: 3,
         };
         assert_eq!(model.partitions, counted);
-        assert_eq!(model.zookeepers[1], ("zookeeper2".into(), Some("leader".into())));
-        assert_eq!(model.zookeepers[2], ("zookeeper3".into(), None));
+        assert_eq!(model.keepers[1], ("zookeeper2".into(), Some("leader".into())));
+        assert_eq!(model.keepers[2], ("zookeeper3".into(), None));
         let rates = model.rates.unwrap();
         assert_eq!((rates.written.round(), rates.committed.round()), (500.0, 200.0));
         assert_eq!(model.lag, Some(5_750 - 2_800));

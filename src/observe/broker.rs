@@ -22,11 +22,20 @@ const RETRY: Duration = Duration::from_millis(100);
 /// What brokers see as `client.id`, in their request logs and metrics.
 const CLIENT_ID: &str = "khd-observer";
 
+/// What a broker is asked for.
+#[derive(Debug)]
+pub struct Asked {
+    /// Topics and the group.
+    pub workload: Workload,
+    /// Whether it is asked whom it takes for the controller: in KRaft it names any broker, and another one each time.
+    pub controller: bool,
+}
+
 /// Observes one broker until it is aborted.
-pub async fn observe(broker: Broker, workload: Workload, timeline: Timeline, offsets: mpsc::Sender<Report>) {
+pub async fn observe(broker: Broker, asked: Asked, timeline: Timeline, offsets: mpsc::Sender<Report>) {
     let mut observer = BrokerObserver {
         broker,
-        workload,
+        asked,
         timeline,
         offsets,
         told: Told::default(),
@@ -43,7 +52,7 @@ pub async fn observe(broker: Broker, workload: Workload, timeline: Timeline, off
 
 struct BrokerObserver {
     broker: Broker,
-    workload: Workload,
+    asked: Asked,
     timeline: Timeline,
     offsets: mpsc::Sender<Report>,
     told: Told,
@@ -69,12 +78,16 @@ impl BrokerObserver {
     }
 
     async fn ask_for_state(&mut self, connection: &mut BrokerConnection) -> anyhow::Result<()> {
-        let metadata = connection.metadata(&self.workload.topics).await?;
+        let Asked { workload, controller } = &self.asked;
+        let mut metadata = connection.metadata(&workload.topics).await?;
+        if !controller {
+            metadata.controller = -1;
+        }
         for event in self.told.metadata(metadata) {
             self.timeline.emit(&self.broker.service, event);
         }
-        let group = connection.describe_group(&self.workload.group).await?;
-        if let Some(event) = self.told.group(&self.workload.group, group) {
+        let group = connection.describe_group(&workload.group).await?;
+        if let Some(event) = self.told.group(&workload.group, group) {
             self.timeline.emit(&self.broker.service, event);
         }
         Ok(())
@@ -99,7 +112,7 @@ impl BrokerObserver {
             let _ = self.offsets.send(Report::Ends(ends.collect())).await;
         }
         if self.told.coordinates()
-            && let Some(committed) = connection.committed_offsets(&self.workload.group).await?
+            && let Some(committed) = connection.committed_offsets(&self.asked.workload.group).await?
         {
             let _ = self.offsets.send(Report::Committed(committed)).await;
         }

@@ -6,7 +6,8 @@
 //! ```text
 //! broker tasks ─┬─ told: what changed ───────────────┐
 //!               └─ offsets ──> offsets: sums ────────┤
-//! ZooKeeper tasks, controller task: what changed ────┼──> Timeline
+//! ZooKeeper tasks, controller task: what changed ────┤
+//! controller tasks ──> quorum: what changed ─────────┼──> Timeline
 //! container task: what changed ──────────────────────┤
 //! clients task: what producers and consumers log ────┤
 //! resources task: samples ───────────────────────────┘
@@ -18,6 +19,7 @@ mod clients;
 mod clients_tests;
 mod containers;
 mod offsets;
+mod quorum;
 mod resources;
 mod told;
 mod zookeeper;
@@ -46,7 +48,7 @@ impl Observer {
     }
 }
 
-/// Starts to observe brokers, the group and ZooKeeper, through the ports published on the host.
+/// Starts to observe brokers, the group and who keeps the metadata, through the ports published on the host.
 ///
 /// Nothing of the lab has to run yet: what does not answer is told as silent, and asked again until it answers.
 /// Needs a Tokio runtime.
@@ -56,10 +58,20 @@ pub fn start(topology: &Topology, timeline: &Timeline) -> Observer {
     for broker in &topology.brokers {
         tasks.spawn(broker::observe(
             broker.clone(),
-            topology.workload.clone(),
+            broker::Asked {
+                workload: topology.workload.clone(),
+                controller: !topology.flavor.is_kraft(),
+            },
             timeline.clone(),
             reports.clone(),
         ));
+    }
+    if topology.flavor.is_kraft() {
+        let (words, heard) = mpsc::channel(64);
+        for controller in &topology.controllers {
+            tasks.spawn(quorum::ask(controller.clone(), words.clone()));
+        }
+        tasks.spawn(quorum::observe(heard, timeline.clone()));
     }
     tasks.spawn(offsets::observe(received, timeline.clone()));
     for server in &topology.zookeepers {

@@ -5,10 +5,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::error::Expected;
-use crate::settings::{Acks, Data, Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY, duration};
-use crate::topology;
+use crate::settings::{
+    Acks, BROKER_SESSION_TIMEOUT_PROPERTY, Data, Flavor, ImageSet, Images, KAFKA_3, KAFKA_4, Manager, Properties,
+    Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY, duration,
+};
+use crate::topology::{self, CONTROLLER_PORT};
 
-/// The most brokers, and the most ZooKeeper servers.
+/// The most brokers, ZooKeeper servers, and controllers.
 const MOST_SERVERS: u16 = 5;
 /// The longest time that a member may take for a message: a member that polls less often than every 5 min is given up.
 const MOST_PROCESSING: Duration = Duration::from_secs(60);
@@ -17,8 +20,13 @@ const MONITORING_INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=D
 /// The most producers, and the most consumers: more would not find addresses in the lab's subnet.
 pub const MOST_REPLICAS: u16 = 50;
 /// Properties of brokers that describe the topology; another value would make khd watch the wrong thing.
-const TOPOLOGY_PROPERTIES: [&str; 7] = [
+const TOPOLOGY_PROPERTIES: [&str; 12] = [
     "broker.id",
+    "node.id",
+    "process.roles",
+    "controller.listener.names",
+    "controller.quorum.voters",
+    "controller.quorum.bootstrap.servers",
     "listeners",
     "advertised.listeners",
     "listener.security.protocol.map",
@@ -42,6 +50,8 @@ pub fn check(settings: &Settings) -> Result<(), Expected> {
         2181,
         &mut wrong,
     );
+    controllers(settings, &mut wrong);
+    version(settings, &mut wrong);
     disks(settings, &mut wrong);
     ports_differ(settings, &mut wrong);
     topics(settings, &mut wrong);
@@ -61,20 +71,8 @@ pub fn check(settings: &Settings) -> Result<(), Expected> {
             settings.network.subnet
         ));
     }
-    for name in TOPOLOGY_PROPERTIES {
-        if settings.kafka.properties.contains_key(name) {
-            wrong.push(format!(
-                "kafka.properties.{name}: follows from the topology and cannot be set"
-            ));
-        }
-    }
-    if let Some(value) = settings.kafka.properties.get(ZOOKEEPER_SESSION_TIMEOUT_PROPERTY)
-        && value.parse::<u64>().is_err()
-    {
-        wrong.push(format!(
-            "kafka.properties.{ZOOKEEPER_SESSION_TIMEOUT_PROPERTY}: `{value}` is not a number of milliseconds"
-        ));
-    }
+    properties("kafka", &settings.kafka.properties, &mut wrong);
+    properties("controller", &settings.controller.properties, &mut wrong);
     match wrong.as_slice() {
         [] => Ok(()),
         [one] => Err(Expected::usage(one.clone()).hint(HINT)),
@@ -85,6 +83,73 @@ pub fn check(settings: &Settings) -> Result<(), Expected> {
 }
 
 const HINT: &str = "`khd config` shows every setting, its value and where it came from";
+
+/// What no node of Kafka can be given, and what khd itself reads.
+fn properties(key: &str, properties: &Properties, wrong: &mut Vec<String>) {
+    for name in TOPOLOGY_PROPERTIES {
+        if properties.contains_key(name) {
+            wrong.push(format!(
+                "{key}.properties.{name}: follows from the topology and cannot be set"
+            ));
+        }
+    }
+    for name in [ZOOKEEPER_SESSION_TIMEOUT_PROPERTY, BROKER_SESSION_TIMEOUT_PROPERTY] {
+        if let Some(value) = properties.get(name)
+            && value.parse::<u64>().is_err()
+        {
+            wrong.push(format!(
+                "{key}.properties.{name}: `{value}` is not a number of milliseconds"
+            ));
+        }
+    }
+}
+
+fn controllers(settings: &Settings, wrong: &mut Vec<String>) {
+    let controllers = &settings.controller;
+    if !(1..=MOST_SERVERS).contains(&controllers.servers) {
+        wrong.push(format!(
+            "controller.servers: {} is not possible (1 to {MOST_SERVERS})",
+            controllers.servers
+        ));
+    }
+    size("controller.heap", &controllers.heap, wrong);
+    size("controller.memory", &controllers.memory, wrong);
+    if settings.flavor.is_kraft() && settings.monitoring.manager == Manager::KafkaManager {
+        wrong.push("monitoring.manager: kafka-manager reads ZooKeeper, which KRaft has none of (kafka-ui)".into());
+    }
+}
+
+/// Whether khd has a recipe for that Kafka, or somebody an image, and whether it has the flavor.
+fn version(settings: &Settings, wrong: &mut Vec<String>) {
+    if settings.zookeeper.version.is_some() {
+        wrong.push("zookeeper.version: follows from kafka.version, which brings its ZooKeeper".into());
+    }
+    let version = settings.kafka_version();
+    let number = |part: &&str| part.parse::<u16>().is_ok();
+    let parts: Vec<&str> = version.split('.').collect();
+    let own = match &settings.images {
+        Images::Set(ImageSet::Khd) => true,
+        Images::Set(ImageSet::Confluent) => false,
+        Images::Each(each) => each.kafka.is_none(),
+    };
+    if parts.len() != 3 || !parts.iter().all(number) {
+        wrong.push(format!(
+            "kafka.version: `{version}` is no version of Kafka (like {KAFKA_3})"
+        ));
+    } else if parts[0] != "4" && !version.starts_with("3.9.") {
+        wrong.push(format!(
+            "kafka.version: {version} is not possible (3.9.x, or 4.x without ZooKeeper)"
+        ));
+    } else if parts[0] == "4" && settings.flavor == Flavor::ZooKeeper {
+        wrong.push(format!(
+            "kafka.version: {version} has no ZooKeeper mode, which ended with 3.9 (3.9.x, or `flavor: kraft`)"
+        ));
+    } else if own && ![KAFKA_3, KAFKA_4].contains(&version) {
+        wrong.push(format!(
+            "kafka.version: khd has no recipe for {version} ({KAFKA_3}, {KAFKA_4}, or an image of your own in `images.kafka`)"
+        ));
+    }
+}
 
 fn project(name: &str, wrong: &mut Vec<String>) {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
@@ -148,15 +213,35 @@ fn size(key: &str, value: &str, wrong: &mut Vec<String>) {
 
 fn ports_differ(settings: &Settings, wrong: &mut Vec<String>) {
     let mut seen = HashSet::new();
-    let rows = [(&settings.kafka, 9092), (&settings.zookeeper, 2181)];
+    let kraft = settings.flavor.is_kraft();
+    let zookeepers = (!kraft).then_some((&settings.zookeeper, 2181));
+    let rows = [(&settings.kafka, 9092)].into_iter().chain(zookeepers);
     let monitoring = topology::Monitoring::ports(&settings.monitoring);
+    let controllers = match settings.flavor {
+        Flavor::ZooKeeper => 0,
+        Flavor::Kraft => settings.kafka.servers,
+        Flavor::KraftSeparate => settings.controller.servers,
+    };
+    let controllers: Vec<u16> = (1..=controllers.min(MOST_SERVERS))
+        .map(topology::controller_port)
+        .collect();
+    let offset = settings.ports.offset;
+    if let Some(port) = controllers.iter().find(|port| port.checked_add(offset).is_none()) {
+        wrong.push(format!(
+            "ports.offset: {port} of a controller + {offset} is no port (1 to 65535)"
+        ));
+    }
+    seen.extend(controllers.iter().copied());
+    if kraft && settings.kafka.ports.contains(&CONTROLLER_PORT) {
+        wrong.push(format!("kafka.ports: {CONTROLLER_PORT} is the port of controllers"));
+    }
     seen.extend(monitoring.iter().copied());
     for (servers, base) in rows {
         for n in 1..=servers.servers.min(MOST_SERVERS) {
             let port = servers.port(n, base);
             if !seen.insert(port) {
                 wrong.push(format!(
-                    "kafka.ports and zookeeper.ports: {port} is used twice (the monitoring has {monitoring:?})"
+                    "kafka.ports and zookeeper.ports: {port} is used twice (the monitoring has {monitoring:?}, controllers have {controllers:?})"
                 ));
             }
         }
@@ -245,6 +330,7 @@ fn clients(settings: &Settings, wrong: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::EachImage;
 
     #[test]
     fn a_limit_that_is_no_share_and_an_endless_processing_time_are_refused() {
@@ -303,6 +389,52 @@ mod tests {
             s.data = Data::Keep;
         });
         assert!(kept.contains("cannot be kept"), "{kept}");
+    }
+
+    #[test]
+    fn a_kafka_that_has_no_such_flavor_or_no_recipe_is_refused() {
+        let version = |flavor, version: &str, images: Images| {
+            let mut settings = Settings {
+                flavor,
+                images,
+                ..Settings::default()
+            };
+            settings.kafka.version = Some(version.into());
+            check(&settings).map_err(|error| error.message)
+        };
+        let refused = |flavor, text: &str, why: &str| {
+            let message = version(flavor, text, Images::Set(ImageSet::Khd)).unwrap_err();
+            assert!(message.contains(why), "{message}");
+        };
+        refused(Flavor::ZooKeeper, KAFKA_4, "4.4.0 has no ZooKeeper mode");
+        refused(Flavor::Kraft, "4.1.0", "khd has no recipe for 4.1.0 (3.9.2, 4.4.0");
+        refused(Flavor::Kraft, "3.8.1", "3.8.1 is not possible");
+        refused(Flavor::KraftSeparate, "latest", "`latest` is no version");
+        for flavor in [Flavor::ZooKeeper, Flavor::Kraft, Flavor::KraftSeparate] {
+            version(flavor, KAFKA_3, Images::Set(ImageSet::Khd)).unwrap();
+        }
+        let own = || {
+            Images::Each(EachImage {
+                kafka: Some("apache/kafka:4.1.0".into()),
+                ..EachImage::default()
+            })
+        };
+        version(Flavor::Kraft, "4.1.0", own()).unwrap();
+        assert!(version(Flavor::ZooKeeper, "4.1.0", own()).is_err());
+    }
+
+    #[test]
+    fn what_has_no_meaning_without_zookeeper_is_refused() {
+        let kraft = |change: fn(&mut Settings)| {
+            refusal(|s| {
+                s.flavor = Flavor::Kraft;
+                change(s);
+            })
+        };
+        assert!(kraft(|s| s.monitoring.manager = Manager::KafkaManager).contains("kafka-manager reads ZooKeeper"));
+        assert!(kraft(|s| s.kafka.ports = vec![1, 2, 9093]).contains("9093 is the port of controllers"));
+        assert!(kraft(|s| s.controller.servers = 0).contains("controller.servers: 0"));
+        assert!(kraft(|s| s.kafka.ports = vec![19093, 2, 3]).contains("19093 is used twice"));
     }
 
     #[test]

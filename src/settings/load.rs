@@ -257,7 +257,7 @@ fn leaves(key: String, value: &Value, figment: &Figment, origins: &mut BTreeMap<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Acks, ImageSet, Images};
+    use crate::settings::{Acks, Flavor, ImageSet, Images};
 
     fn sources(yaml: &str) -> (tempfile::TempDir, Sources) {
         let folder = tempfile::tempdir().unwrap();
@@ -373,6 +373,18 @@ mod tests {
                 .unwrap()
                 .contains("did you mean `kafka`")
         );
+    }
+
+    #[test]
+    fn flavors_have_the_same_words_in_files_flags_and_messages() {
+        for flavor in [Flavor::ZooKeeper, Flavor::Kraft, Flavor::KraftSeparate] {
+            let (_folder, sources) = sources(&format!("flavor: {flavor}\n"));
+            assert_eq!(load(&sources).unwrap().settings.flavor, flavor);
+            assert_eq!(
+                <Flavor as clap::ValueEnum>::from_str(&flavor.to_string(), false),
+                Ok(flavor)
+            );
+        }
     }
 
     #[test]

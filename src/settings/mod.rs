@@ -25,6 +25,14 @@ pub const ZOOKEEPER_SESSION_TIMEOUT: Duration = Duration::from_secs(18);
 const POLL_INTERVAL: Duration = Duration::from_secs(300);
 /// `zookeeper.session.timeout.ms`, the time after which a killed broker counts as dead.
 pub const ZOOKEEPER_SESSION_TIMEOUT_PROPERTY: &str = "zookeeper.session.timeout.ms";
+/// `broker.session.timeout.ms` where the settings do not name another: Kafka's own default.
+pub const BROKER_SESSION_TIMEOUT: Duration = Duration::from_secs(9);
+/// `broker.session.timeout.ms`: the same in KRaft.
+pub const BROKER_SESSION_TIMEOUT_PROPERTY: &str = "broker.session.timeout.ms";
+/// The last Kafka with ZooKeeper, of which khd has a recipe.
+pub const KAFKA_3: &str = "3.9.2";
+/// The newest Kafka of which khd has a recipe: it has KRaft only.
+pub const KAFKA_4: &str = "4.4.0";
 
 /// All of khd's settings, each with a default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +40,8 @@ pub const ZOOKEEPER_SESSION_TIMEOUT_PROPERTY: &str = "zookeeper.session.timeout.
 pub struct Settings {
     /// Name of the Compose project: the prefix of every container, network and volume.
     pub project: String,
+    /// Who keeps the cluster's metadata: ZooKeeper, or Kafka's own controllers.
+    pub flavor: Flavor,
     /// Which images the services run.
     pub images: Images,
     /// What happens to the data of brokers and ZooKeeper servers on `khd down`.
@@ -42,6 +52,8 @@ pub struct Settings {
     pub ports: Ports,
     /// The ZooKeeper servers.
     pub zookeeper: Servers,
+    /// The controllers of `kraft-separate`; those of `kraft` are the brokers.
+    pub controller: Controllers,
     /// The Kafka brokers.
     pub kafka: Servers,
     /// The topics that producers write and consumers read.
@@ -54,6 +66,38 @@ pub struct Settings {
     pub monitoring: Monitoring,
     /// Limits that verdicts are judged by.
     pub limits: Limits,
+}
+
+/// Who keeps the cluster's metadata, and elects partitions' leaders by it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flavor {
+    /// An ensemble of ZooKeeper servers; one of the brokers is the controller. Kafka up to 3.9.
+    #[default]
+    #[serde(rename = "zookeeper")]
+    #[value(name = "zookeeper")]
+    ZooKeeper,
+    /// KRaft, in combined mode: each broker is a controller too.
+    Kraft,
+    /// KRaft, with controllers in processes of their own.
+    KraftSeparate,
+}
+
+impl std::fmt::Display for Flavor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::ZooKeeper => "zookeeper",
+            Self::Kraft => "kraft",
+            Self::KraftSeparate => "kraft-separate",
+        })
+    }
+}
+
+impl Flavor {
+    /// Whether controllers keep the metadata in a log of their own, instead of ZooKeeper.
+    pub fn is_kraft(self) -> bool {
+        self != Self::ZooKeeper
+    }
 }
 
 /// A set of images, or each image by its own name.
@@ -136,11 +180,31 @@ pub struct Servers {
     pub jvm: Jvm,
     /// Memory limit of each container, as Compose writes it: `512m`.
     pub memory: String,
+    /// Version of Kafka; by default 3.9.2 with ZooKeeper, and 4.4.0 without. With an image of your own, the one that it
+    /// holds.
+    pub version: Option<String>,
     /// Size of each broker's disk, as Compose writes it: `600m`; by default it is bounded by nothing but the host's.
     ///
     /// A disk of a size is memory (tmpfs), by which the memory limit grows, and its data goes when the lab goes down.
     /// A lab that is up keeps the disks it has.
     pub disk: Option<String>,
+    /// Properties by their own names, put over khd's.
+    #[serde(deserialize_with = "scalar::properties")]
+    pub properties: Properties,
+}
+
+/// Controllers in processes of their own, published on ports 19093, 29093 …
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Controllers {
+    /// How many there are, 1 to 5.
+    pub servers: u16,
+    /// Java heap of each, as the JVM writes it: `256m`.
+    pub heap: String,
+    /// What each Java machine is tuned for.
+    pub jvm: Jvm,
+    /// Memory limit of each container, as Compose writes it: `512m`.
+    pub memory: String,
     /// Properties by their own names, put over khd's.
     #[serde(deserialize_with = "scalar::properties")]
     pub properties: Properties,
@@ -323,16 +387,16 @@ impl Manager {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Limits {
     /// Longest time without an acknowledgement or a delivery on a partition;
-    /// by default `zookeeper.session.timeout.ms` + 20 s.
+    /// by default the session time-out of brokers (`zookeeper.session.timeout.ms`, `broker.session.timeout.ms`) + 20 s.
     #[serde(with = "duration::option")]
     pub gap: Option<Duration>,
-    /// Longest time until no partition is led by a stopped broker; by default `zookeeper.session.timeout.ms` + 5 s.
+    /// Longest time until no partition is led by a stopped broker; by default the same time-out + 5 s.
     #[serde(with = "duration::option")]
     pub leaders_moved: Option<Duration>,
     /// Fewest acknowledgements, and fewest deliveries, while the fault is in place; by default 1.
     pub progress: Option<u64>,
     /// Longest time from a send that got no acknowledgement to the next that did, on a partition;
-    /// by default `zookeeper.session.timeout.ms` + 10 s.
+    /// by default the same time-out + 10 s.
     #[serde(with = "duration::option")]
     pub time_to_recover: Option<Duration>,
     /// Least share of sends that are acknowledged, from 0 to 1; by default 0.99.
@@ -343,6 +407,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             project: "khd".into(),
+            flavor: Flavor::ZooKeeper,
             images: Images::Set(ImageSet::Khd),
             data: Data::Discard,
             network: Network {
@@ -358,7 +423,15 @@ impl Default for Settings {
                 heap: "256m".into(),
                 jvm: Jvm::Lab,
                 memory: "512m".into(),
+                version: None,
                 disk: None,
+                properties: Properties::new(),
+            },
+            controller: Controllers {
+                servers: 3,
+                heap: "256m".into(),
+                jvm: Jvm::Lab,
+                memory: "512m".into(),
                 properties: Properties::new(),
             },
             kafka: Servers {
@@ -367,6 +440,7 @@ impl Default for Settings {
                 heap: "512m".into(),
                 jvm: Jvm::Lab,
                 memory: "1g".into(),
+                version: None,
                 disk: None,
                 properties: Properties::new(),
             },
@@ -425,11 +499,25 @@ impl Settings {
         self.producer.idempotence.unwrap_or(self.producer.acks == Acks::All)
     }
 
-    /// `zookeeper.session.timeout.ms`: as set, otherwise Kafka's default.
+    /// How long a broker that died counts as alive, `zookeeper.session.timeout.ms` or `broker.session.timeout.ms`: as set,
+    /// otherwise Kafka's default.
     pub fn session_timeout(&self) -> Duration {
-        let set = self.kafka.properties.get(ZOOKEEPER_SESSION_TIMEOUT_PROPERTY);
+        let (property, default) = if self.flavor.is_kraft() {
+            (BROKER_SESSION_TIMEOUT_PROPERTY, BROKER_SESSION_TIMEOUT)
+        } else {
+            (ZOOKEEPER_SESSION_TIMEOUT_PROPERTY, ZOOKEEPER_SESSION_TIMEOUT)
+        };
+        // It is the controllers that wait; separate ones have properties of their own over those of brokers.
+        let separate = (self.flavor == Flavor::KraftSeparate).then(|| self.controller.properties.get(property));
+        let set = separate.flatten().or_else(|| self.kafka.properties.get(property));
         set.and_then(|value| value.parse().ok())
-            .map_or(ZOOKEEPER_SESSION_TIMEOUT, Duration::from_millis)
+            .map_or(default, Duration::from_millis)
+    }
+
+    /// Version of Kafka: as set, otherwise the newest that the flavor runs on.
+    pub fn kafka_version(&self) -> &str {
+        let newest = if self.flavor.is_kraft() { KAFKA_4 } else { KAFKA_3 };
+        self.kafka.version.as_deref().unwrap_or(newest)
     }
 
     /// `max.poll.interval.ms` of the consumers: as set, otherwise librdkafka's default.

@@ -11,8 +11,48 @@ use crate::topology::{CONSUMER, Expectation, PRODUCER};
 /// What is lacking until a condition holds; empty when it does.
 pub type Lacking = Vec<String>;
 
+/// Those that keep the metadata and are not out do so, and one of them leads: ZooKeeper servers, or KRaft's controllers.
+pub fn quorum(view: &View, expected: &Expectation) -> Lacking {
+    if expected.flavor.is_kraft() {
+        nodes_take_part(view, expected)
+    } else {
+        zookeepers_serve(view, expected)
+    }
+}
+
+/// KRaft's metadata quorum has a leader, and every controller and broker that is not out has caught up with it.
+fn nodes_take_part(view: &View, expected: &Expectation) -> Lacking {
+    let lacking = controller_leads(view, expected);
+    if !lacking.is_empty() {
+        return lacking;
+    }
+    let nodes: BTreeMap<&String, &i32> = expected.controllers.iter().chain(&expected.brokers).collect();
+    let late = nodes.into_iter().filter(|(service, id)| {
+        let takes_part = view.quorum.as_ref().is_some_and(|quorum| quorum.has(**id));
+        !takes_part && !view.is_out(service)
+    });
+    late.map(|(service, _)| format!("{service} has not caught up with the metadata log"))
+        .collect()
+}
+
+/// KRaft's metadata quorum has a leader, and not one that is out.
+fn controller_leads(view: &View, expected: &Expectation) -> Lacking {
+    match &view.quorum {
+        None => vec!["no controller has told of the metadata quorum".into()],
+        Some(quorum) if quorum.leader < 0 => vec!["the metadata quorum has no leader".into()],
+        Some(quorum) => {
+            let leader = expected.node_service(quorum.leader);
+            if view.is_out(&leader) {
+                vec![format!("{leader} is out and still leads the metadata quorum")]
+            } else {
+                Vec::new()
+            }
+        }
+    }
+}
+
 /// Every ZooKeeper server that is not out serves, and one of them leads.
-pub fn zookeepers_serve(view: &View, expected: &Expectation) -> Lacking {
+fn zookeepers_serve(view: &View, expected: &Expectation) -> Lacking {
     let mut lacking = Vec::new();
     let mut leaders = 0;
     for server in expected.zookeepers.iter().filter(|name| !view.is_out(name)) {
@@ -32,12 +72,12 @@ pub fn brokers_answer(view: &View, expected: &Expectation) -> Lacking {
     let wanted: BTreeSet<i32> = survivors(view, expected).collect();
     let mut lacking = Vec::new();
     for id in &wanted {
-        let service = expected.broker_service(*id);
+        let service = expected.node_service(*id);
         match view.brokers.get(id) {
             Some(broker) if broker.answers => {
                 let missing: Vec<String> = wanted
                     .difference(&broker.lists)
-                    .map(|other| expected.broker_service(*other))
+                    .map(|other| expected.node_service(*other))
                     .collect();
                 if !missing.is_empty() {
                     lacking.push(format!("{service} does not list {}", missing.join(", ")));
@@ -86,8 +126,8 @@ pub fn led_by_survivors(view: &View, expected: &Expectation) -> Lacking {
         lacking.extend(gone.into_iter().map(|(leader, still)| {
             format!(
                 "{} names {} as leader of {still} partitions",
-                expected.broker_service(id),
-                expected.broker_service(leader)
+                expected.node_service(id),
+                expected.node_service(leader)
             )
         }));
     }
@@ -102,8 +142,12 @@ pub fn leaders_balanced(view: &View, expected: &Expectation) -> Lacking {
     })
 }
 
-/// Every broker that is to be believed names the same controller, and that one is among them.
+/// Every broker that is to be believed names the same controller, and that one is among them. In KRaft, where brokers name
+/// anybody, the metadata quorum has a leader.
 pub fn one_controller(view: &View, expected: &Expectation) -> Lacking {
+    if expected.flavor.is_kraft() {
+        return controller_leads(view, expected);
+    }
     let named: BTreeMap<i32, Option<i32>> = view.witnesses().map(|(id, broker)| (id, broker.controller)).collect();
     let controllers: BTreeSet<Option<i32>> = named.values().copied().collect();
     match controllers.iter().next() {
@@ -112,7 +156,7 @@ pub fn one_controller(view: &View, expected: &Expectation) -> Lacking {
         Some(Some(controller)) if controllers.len() == 1 && *controller >= 0 => {
             vec![format!(
                 "{} is controller and does not answer",
-                expected.broker_service(*controller)
+                expected.node_service(*controller)
             )]
         }
         _ => {
@@ -120,11 +164,11 @@ pub fn one_controller(view: &View, expected: &Expectation) -> Lacking {
                 Some(controller) if *controller >= 0 => {
                     format!(
                         "{} names {}",
-                        expected.broker_service(*id),
-                        expected.broker_service(*controller)
+                        expected.node_service(*id),
+                        expected.node_service(*controller)
                     )
                 }
-                _ => format!("{} names none", expected.broker_service(*id)),
+                _ => format!("{} names none", expected.node_service(*id)),
             };
             vec![format!(
                 "brokers differ on the controller: {}",
@@ -213,9 +257,9 @@ pub fn healthy(view: &View, expected: &Expectation) -> Lacking {
     lacking
 }
 
-/// What of that is true of ZooKeeper and Kafka, whatever their clients do.
+/// What of that is true of the servers, whatever their clients do.
 pub fn servers_healthy(view: &View, expected: &Expectation) -> Lacking {
-    let mut lacking = zookeepers_serve(view, expected);
+    let mut lacking = quorum(view, expected);
     lacking.extend(brokers_answer(view, expected));
     if lacking.is_empty() {
         lacking.extend(led_by_survivors(view, expected));

@@ -21,7 +21,7 @@ pub struct Event {
     pub wall: Timestamp,
     /// Milliseconds since the run started, by a clock that never steps.
     pub elapsed_ms: u64,
-    /// Who says so: `khd`, `engine`, `zookeeper`, the service that was asked, such as `kafka1`, or the client
+    /// Who says so: `khd`, `engine`, `zookeeper`, `quorum`, the service that was asked, such as `kafka1`, or the client
     /// that noticed it, such as `consumer-1`.
     pub source: String,
     /// What happened.
@@ -254,12 +254,28 @@ pub enum Kind {
         /// Partitions whose leader told its end offset just now; the others stand with their last one.
         partitions: u32,
     },
-    /// The controller as ZooKeeper holds it.
+    /// The controller as ZooKeeper holds it, or the leader of KRaft's metadata quorum.
     ControllerElected {
-        /// The broker in `/controller`; −1 for none, between the end of one and the election of the next.
+        /// The broker in `/controller`, or the leader's node id; −1 for none, between the end of one and the election of
+        /// the next.
         controller: i32,
-        /// `/controller_epoch`: grows by one with each election.
+        /// `/controller_epoch`, or the leader's epoch: grows with each election.
         epoch: i32,
+    },
+    /// KRaft's metadata quorum as its leader describes it, whenever that changed.
+    Quorum {
+        /// Node id of the leader; −1 while none says that it leads.
+        leader: i32,
+        /// The epoch of the leader, or of the last one.
+        leader_epoch: i32,
+        /// Node ids of the controllers, which vote.
+        voters: BTreeSet<i32>,
+        /// Node ids of those that read the metadata log and do not vote: brokers that are no controllers.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        observers: BTreeSet<i32>,
+        /// Those of both that have not had all of the log for some seconds.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        lagging: BTreeSet<i32>,
     },
     /// A ZooKeeper server's mode, or why it does not serve.
     #[serde(rename = "zookeeper")]

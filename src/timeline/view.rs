@@ -15,8 +15,10 @@ pub struct View {
     pub brokers: BTreeMap<i32, BrokerView>,
     /// Mode of each ZooKeeper server that serves.
     pub zookeepers: BTreeMap<String, Option<String>>,
-    /// Controller and controller epoch as ZooKeeper holds them.
+    /// Controller and controller epoch as ZooKeeper holds them, or those of KRaft's quorum.
     pub controller: Option<(i32, i32)>,
+    /// KRaft's metadata quorum.
+    pub quorum: Option<QuorumView>,
     /// The group as its coordinator describes it: of the witnesses that say they coordinate it, the one that said so last.
     pub group: Option<GroupView>,
     /// The latest generation of the group that a member told of.
@@ -32,6 +34,29 @@ pub struct View {
     /// Milliseconds since the start, of the last event folded in.
     pub elapsed_ms: u64,
     expectation: Option<Expectation>,
+}
+
+/// KRaft's metadata quorum, as its leader describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumView {
+    /// Node id of the leader; −1 for none.
+    pub leader: i32,
+    /// The epoch of the leader, or of the last one.
+    pub leader_epoch: i32,
+    /// Node ids of the controllers.
+    pub voters: BTreeSet<i32>,
+    /// Node ids of brokers that are no controllers.
+    pub observers: BTreeSet<i32>,
+    /// Those of both that have not caught up with the metadata log.
+    pub lagging: BTreeSet<i32>,
+}
+
+impl QuorumView {
+    /// Whether a node takes part: there is a leader, and the node has caught up with it.
+    pub fn has(&self, node: i32) -> bool {
+        let known = self.voters.contains(&node) || self.observers.contains(&node);
+        self.leader >= 0 && known && !self.lagging.contains(&node)
+    }
 }
 
 /// A fault in place.
@@ -131,6 +156,21 @@ impl View {
             }
             Kind::ControllerElected { controller, epoch } => {
                 self.controller = Some((*controller, *epoch));
+            }
+            Kind::Quorum {
+                leader,
+                leader_epoch,
+                voters,
+                observers,
+                lagging,
+            } => {
+                self.quorum = Some(QuorumView {
+                    leader: *leader,
+                    leader_epoch: *leader_epoch,
+                    voters: voters.clone(),
+                    observers: observers.clone(),
+                    lagging: lagging.clone(),
+                });
             }
             Kind::ZooKeeper { mode, .. } => {
                 self.zookeepers.insert(event.source.clone(), mode.clone());
@@ -244,6 +284,16 @@ impl View {
     fn find_coordinator(&mut self) {
         let claims = self.witnesses().filter_map(|(_, broker)| broker.group.as_ref());
         self.group = claims.max_by_key(|(told, _)| *told).map(|(_, group)| group.clone());
+    }
+
+    /// What a server is that keeps the metadata: `leader`, `follower`, or `standalone`; nothing where it does not serve.
+    pub fn keeper(&self, service: &str, expected: &Expectation) -> Option<String> {
+        let Some(id) = expected.controllers.get(service) else {
+            return self.zookeepers.get(service).cloned().flatten();
+        };
+        let quorum = self.quorum.as_ref().filter(|quorum| quorum.has(*id))?;
+        let leads = quorum.leader == *id;
+        Some(if leads { "leader" } else { "follower" }.into())
     }
 
     /// Whom the lab has to do without while the faults are in place: `kafka2`, `consumer-1`.

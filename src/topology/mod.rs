@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use ipnet::Ipv4Net;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::settings::{self, Manager, Settings};
+use crate::settings::{self, Flavor, Manager, Settings};
 
 /// A lab, described.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,8 +27,14 @@ pub struct Topology {
     pub dynamic_range: Ipv4Net,
     /// The host's own address in the lab: who connects to a published port comes from there.
     pub gateway: Ipv4Addr,
-    /// ZooKeeper servers, in order of their ids.
+    /// Who keeps the cluster's metadata.
+    pub flavor: Flavor,
+    /// ZooKeeper servers, in order of their ids; none in KRaft.
     pub zookeepers: Vec<ZooKeeper>,
+    /// KRaft's controllers, in order of their ids; in combined mode they run in the brokers' services.
+    pub controllers: Vec<Controller>,
+    /// The id of the Kafka cluster, which KRaft's nodes are formatted with.
+    pub cluster_id: String,
     /// Brokers, in order of their ids.
     pub brokers: Vec<Broker>,
     /// What the workload reads and writes.
@@ -57,10 +66,23 @@ pub struct ZooKeeper {
     pub published: SocketAddr,
 }
 
+/// One of KRaft's controllers, a voter of the metadata quorum.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Controller {
+    /// `node.id`: the broker's in combined mode.
+    pub id: i32,
+    /// Its service: `controller1`, or the broker's in combined mode.
+    pub service: String,
+    /// Its fixed address, where it listens on [`CONTROLLER_PORT`].
+    pub address: Ipv4Addr,
+    /// The same port as published on the host, where khd asks it.
+    pub published: SocketAddr,
+}
+
 /// One broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broker {
-    /// `broker.id`, from 1.
+    /// `broker.id`, or `node.id` in KRaft, from 1.
     pub id: i32,
     /// Its service: `kafka1`.
     pub service: String,
@@ -160,6 +182,11 @@ pub struct Workload {
 
 /// Container port of each broker's listener for the host.
 pub const HOST_LISTENER_PORT: u16 = 9092;
+/// Port of each controller's listener, as in Kafka's own examples.
+pub const CONTROLLER_PORT: u16 = 9093;
+/// What is added to the numbers of controllers to make node ids of them, which no broker of a cluster may have. Kafka's
+/// guide to the migration takes these, and ids that Kafka gives to brokers by itself begin at 1001.
+const CONTROLLER_IDS: u16 = 3000;
 /// JMX port of each broker and its demo: 9999, inside the lab only.
 pub const JMX_PORT: u16 = 9999;
 /// Port of the JMX exporter in each server: inside the lab only.
@@ -200,7 +227,12 @@ impl Topology {
             bind => bind,
         };
         let published = |port: u16| SocketAddr::new(host, port + settings.ports.offset);
-        let zookeepers = (1..=settings.zookeeper.servers)
+        let zookeepers = if settings.flavor.is_kraft() {
+            0
+        } else {
+            settings.zookeeper.servers
+        };
+        let zookeepers = (1..=zookeepers)
             .map(|n| {
                 let client_port = settings.zookeeper.port(n, 2181);
                 ZooKeeper {
@@ -214,7 +246,7 @@ impl Topology {
                 }
             })
             .collect();
-        let brokers = (1..=settings.kafka.servers)
+        let brokers: Vec<Broker> = (1..=settings.kafka.servers)
             .map(|n| {
                 let internal_port = settings.kafka.port(n, 9092);
                 Broker {
@@ -226,8 +258,32 @@ impl Topology {
                 }
             })
             .collect();
+        let controllers = match settings.flavor {
+            Flavor::ZooKeeper => Vec::new(),
+            Flavor::Kraft => (1..)
+                .zip(&brokers)
+                .map(|(n, broker)| Controller {
+                    id: broker.id,
+                    service: broker.service.clone(),
+                    address: broker.address,
+                    published: published(controller_port(n)),
+                })
+                .collect(),
+            Flavor::KraftSeparate => (1..=settings.controller.servers)
+                .map(|n| Controller {
+                    id: (CONTROLLER_IDS + n).into(),
+                    service: format!("controller{n}"),
+                    // Between those of ZooKeeper and of brokers, and like them in the lower half of the smallest subnet.
+                    address: address(15 + u32::from(n)),
+                    published: published(controller_port(n)),
+                })
+                .collect(),
+        };
         Self {
             project: settings.project.clone(),
+            flavor: settings.flavor,
+            cluster_id: cluster_id(&settings.project),
+            controllers,
             subnet,
             dynamic_range: upper_half(subnet),
             gateway: address(1),
@@ -275,11 +331,41 @@ impl Topology {
         servers.join(",")
     }
 
+    /// `controller.quorum.voters` of every node.
+    pub fn quorum_voters(&self) -> String {
+        let voters: Vec<String> = self
+            .controllers
+            .iter()
+            .map(|c| format!("{}@{}:{CONTROLLER_PORT}", c.id, c.service))
+            .collect();
+        voters.join(",")
+    }
+
+    /// The controller that a broker is as well, in combined mode.
+    pub fn combined(&self, broker: &Broker) -> Option<&Controller> {
+        self.controllers.iter().find(|controller| controller.id == broker.id)
+    }
+
+    /// Services that do nothing but keep the metadata: ZooKeeper servers, or KRaft's separate controllers.
+    pub fn keepers(&self) -> impl Iterator<Item = &String> {
+        let brokers: Vec<&str> = self.brokers.iter().map(|broker| broker.service.as_str()).collect();
+        let controllers = self.controllers.iter().map(|controller| &controller.service);
+        let separate = controllers.filter(move |service| !brokers.contains(&service.as_str()));
+        self.zookeepers.iter().map(|server| &server.service).chain(separate)
+    }
+
+    /// Services of all servers: those that keep the metadata, then brokers.
+    pub fn servers(&self) -> impl Iterator<Item = &String> {
+        self.keepers().chain(self.brokers.iter().map(|broker| &broker.service))
+    }
+
     /// What a run has to know of its lab to be judged later, without the lab.
     pub fn expectation(&self, session_timeout: Duration) -> Expectation {
         Expectation {
             brokers: self.brokers.iter().map(|b| (b.service.clone(), b.id)).collect(),
+            flavor: self.flavor,
             zookeepers: self.zookeepers.iter().map(|z| z.service.clone()).collect(),
+            controllers: self.controllers.iter().map(|c| (c.service.clone(), c.id)).collect(),
             workload: self.workload.clone(),
             session_timeout_ms: session_timeout.as_millis() as u64,
         }
@@ -292,11 +378,18 @@ impl Topology {
 pub struct Expectation {
     /// Broker ids by their services.
     pub brokers: BTreeMap<String, i32>,
-    /// Services of the ZooKeeper servers.
+    /// Who keeps the cluster's metadata.
+    #[serde(default)]
+    pub flavor: Flavor,
+    /// Services of the ZooKeeper servers; none in KRaft.
     pub zookeepers: Vec<String>,
+    /// Node ids of KRaft's controllers by their services, which in combined mode are the brokers'.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub controllers: BTreeMap<String, i32>,
     /// Topics and group.
     pub workload: Workload,
-    /// `zookeeper.session.timeout.ms`: how long a killed broker may count as alive.
+    /// `zookeeper.session.timeout.ms`, or `broker.session.timeout.ms` in KRaft: how long a killed broker may count as
+    /// alive.
     pub session_timeout_ms: u64,
 }
 
@@ -306,10 +399,26 @@ impl Expectation {
         self.brokers.get(service).copied()
     }
 
-    /// The service that runs a broker; the bare id for one that the lab does not have.
-    pub fn broker_service(&self, id: i32) -> String {
-        let service = self.brokers.iter().find(|(_, broker)| **broker == id);
+    /// The service that runs a broker or a controller; the bare id for one that the lab does not have.
+    pub fn node_service(&self, id: i32) -> String {
+        let mut nodes = self.brokers.iter().chain(&self.controllers);
+        let service = nodes.find(|(_, node)| **node == id);
         service.map_or_else(|| id.to_string(), |(service, _)| service.clone())
+    }
+
+    /// Services that decide by majority: ZooKeeper servers, or KRaft's controllers.
+    pub fn ensemble(&self) -> impl Iterator<Item = &String> {
+        self.zookeepers.iter().chain(self.controllers.keys())
+    }
+
+    /// Services that do nothing but keep the metadata: ZooKeeper servers, or KRaft's separate controllers.
+    pub fn keepers(&self) -> impl Iterator<Item = &String> {
+        self.ensemble().filter(|service| !self.brokers.contains_key(*service))
+    }
+
+    /// Whether a service is a broker, a ZooKeeper server or a controller.
+    pub fn is_server(&self, service: &str) -> bool {
+        self.brokers.contains_key(service) || self.ensemble().any(|own| own == service)
     }
 
     /// Every partition that the workload uses.
@@ -319,6 +428,22 @@ impl Expectation {
             .iter()
             .flat_map(|topic| (0..self.workload.partitions).map(move |partition| (topic.clone(), partition)))
     }
+}
+
+/// Where controller `n` is published, before any offset: beside the demo's brokers.
+pub const fn controller_port(n: u16) -> u16 {
+    n * 10_000 + CONTROLLER_PORT
+}
+
+/// A cluster's id as Kafka writes it, 16 bytes in the URL's alphabet of base64. By the project's name, so that the same
+/// settings always describe the same lab.
+fn cluster_id(project: &str) -> String {
+    let digest = Sha256::digest(format!("khd cluster {project}"));
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    // Kafka makes none that begins with a dash, which its tools would take for an option.
+    id[0] &= 0x7f;
+    BASE64_URL_SAFE_NO_PAD.encode(id)
 }
 
 /// The half of a subnet that fixed addresses never use.
@@ -388,6 +513,49 @@ mod tests {
         assert_eq!(topology.bootstrap(), "127.0.0.1:19097,127.0.0.1:29097,127.0.0.1:39097");
         assert_eq!(topology.internal_bootstrap(), "kafka1:19092,kafka2:29092,kafka3:39092");
         assert_eq!(topology.brokers[0].address.to_string(), "10.9.0.21");
+    }
+
+    #[test]
+    fn in_kraft_brokers_are_controllers_too_or_these_have_ids_and_addresses_of_their_own() {
+        let of = |flavor| {
+            Topology::of(&Settings {
+                flavor,
+                ..Settings::default()
+            })
+        };
+        let combined = of(Flavor::Kraft);
+        assert_eq!(combined.quorum_voters(), "1@kafka1:9093,2@kafka2:9093,3@kafka3:9093");
+        assert!(combined.zookeepers.is_empty() && combined.keepers().next().is_none());
+        assert_eq!(combined.servers().count(), 3);
+        let first = combined.combined(&combined.brokers[0]).unwrap();
+        assert_eq!(first.published.to_string(), "127.0.0.1:19093");
+        let separate = of(Flavor::KraftSeparate);
+        assert_eq!(
+            separate.quorum_voters(),
+            "3001@controller1:9093,3002@controller2:9093,3003@controller3:9093"
+        );
+        assert_eq!(separate.controllers[2].address.to_string(), "172.25.0.18");
+        assert_eq!(separate.servers().count(), 6);
+        assert_eq!(separate.controllers[2].published.port(), 39093);
+        assert!(separate.combined(&separate.brokers[0]).is_none());
+        let expected = separate.expectation(Duration::ZERO);
+        assert_eq!(expected.node_service(3002), "controller2");
+        assert!(expected.is_server("controller3") && expected.keepers().count() == 3);
+    }
+
+    #[test]
+    fn a_cluster_id_is_16_bytes_that_follow_from_the_projects_name_and_begin_with_no_dash() {
+        for project in ["khd", "second"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain((0..500).map(|n| n.to_string()))
+        {
+            let id = cluster_id(&project);
+            assert_eq!(BASE64_URL_SAFE_NO_PAD.decode(&id).unwrap().len(), 16);
+            assert!(id.len() == 22 && !id.starts_with('-'), "{id}");
+            assert_eq!(id, cluster_id(&project));
+        }
+        assert_ne!(cluster_id("khd"), cluster_id("second"));
     }
 
     #[test]

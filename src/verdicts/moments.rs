@@ -10,7 +10,7 @@ use crate::timeline::view::View;
 use crate::topology::Expectation;
 use crate::verdicts::evidence::{Evidence, FaultTimes};
 
-/// Beyond the session time-out: ZooKeeper expires sessions once per tick, and the controller has to act.
+/// Beyond the session time-out: sessions expire once per tick, and the controller has to act.
 const MARGIN_MS: u64 = 5_000;
 
 /// The end of a time in which the same faults were in place.
@@ -47,11 +47,10 @@ impl Moment<'_> {
         brokers.filter(|broker| !self.view.is_out(broker)).count()
     }
 
-    /// Whether enough ZooKeeper servers are left to decide anything.
+    /// Whether enough ZooKeeper servers, or controllers, are left to decide anything.
     pub fn has_quorum(&self, expected: &Expectation) -> bool {
-        let servers = expected.zookeepers.iter();
-        let left = servers.filter(|server| !self.view.is_out(server)).count();
-        left * 2 > expected.zookeepers.len()
+        let left = expected.ensemble().filter(|server| !self.view.is_out(server)).count();
+        left * 2 > expected.ensemble().count()
     }
 
     /// Whether each of its faults was proven.
@@ -121,12 +120,14 @@ pub fn noticed(evidence: &Evidence, moment: &Moment<'_>) -> bool {
 }
 
 fn servers_out(view: &View, expected: &Expectation) -> BTreeSet<String> {
-    let server = |name: &&str| expected.broker_id(name).is_some() || expected.zookeepers.iter().any(|own| own == name);
-    view.out().filter(server).map(str::to_owned).collect()
+    view.out()
+        .filter(|name| expected.is_server(name))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The moments under faults at which the lab had settled without whom the faults put out, as far as the drill waited for
-/// it, and as it can at all: with a ZooKeeper quorum and enough brokers to write to.
+/// it, and as it can at all: with a quorum and enough brokers to write to.
 pub fn settled(evidence: &Evidence) -> Vec<Moment<'_>> {
     let expected = &evidence.expected;
     let mut moments = under_faults(evidence);

@@ -25,7 +25,7 @@ pub(super) struct State {
     pub lacking: Vec<String>,
     /// Its containers.
     pub containers: Vec<Container>,
-    /// Its ZooKeeper servers.
+    /// Its ZooKeeper servers, or separate controllers.
     pub zookeepers: Vec<ZooKeeper>,
     /// Its brokers.
     pub brokers: Vec<Server>,
@@ -200,7 +200,7 @@ impl State {
             lacking,
             containers: containers.collect(),
             zookeepers: model
-                .zookeepers
+                .keepers
                 .into_iter()
                 .map(|(name, mode)| ZooKeeper { name, mode })
                 .collect(),
@@ -225,7 +225,7 @@ fn group(view: &View, expected: &Expectation) -> Option<Group> {
     Some(Group {
         name: expected.workload.group.clone(),
         state: group.state.clone(),
-        coordinator: expected.broker_service(group.coordinator),
+        coordinator: expected.node_service(group.coordinator),
         members: members.collect(),
     })
 }

@@ -240,11 +240,16 @@ async fn judged(args: &Args, name: &str, seed: u64, lab: &Lab, run: &RunFolder) 
     Ok(Row::judged(name, seed, judgement.report))
 }
 
-/// Why engine or kernel do not allow one of the drill's faults, if they do not.
+/// Why lab, engine or kernel do not allow one of the drill's faults, if they do not.
 async fn impossible(lab: &Lab, actions: &[&Action]) -> anyhow::Result<Option<String>> {
     let means = lab.means(lab.topology.expectation(lab.settings.session_timeout()));
     let mut asked = BTreeSet::new();
     for action in actions {
+        if let Action::Fail(fail) = action
+            && let Some(why) = fail.targets.iter().find_map(|target| target.there(&lab.topology).err())
+        {
+            return Ok(Some(why.message));
+        }
         if let Action::Fail(fail) = action
             && asked.insert(fail.how.name())
             && let Err(error) = fail.how.fault().possible(&means).await

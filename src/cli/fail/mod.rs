@@ -30,7 +30,7 @@ use crate::topology::Topology;
 /// whatever happens to khd, `khd restore` or `khd down` puts things right. `khd faults` lists what can be done.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Targets: kafka2, zookeeper1, consumer-1, producer-1, consumer (all of them), controller, leader:TOPIC/PARTITION,
+Targets: kafka2, zookeeper1, controller1, consumer-1, producer-1, consumer (all of them), controller, leader:TOPIC/PARTITION,
 follower:TOPIC/PARTITION, coordinator:GROUP, zookeeper-leader, all-brokers, random, random:zookeeper, random:consumer
 
 Examples:
@@ -127,6 +127,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let topology = Topology::of(&settings.of_lab(&state)?.settings);
     for target in &targets {
         target.check(&topology)?;
+        target.there(&topology)?;
     }
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;

@@ -26,19 +26,13 @@ const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "�
 enum Panel {
     Steps,
     Brokers,
-    ZooKeepers,
+    Keepers,
     Flow,
     Gaps,
 }
 
 /// Who gets its least lines first.
-const WANTED: [Panel; 5] = [
-    Panel::Steps,
-    Panel::Gaps,
-    Panel::Flow,
-    Panel::Brokers,
-    Panel::ZooKeepers,
-];
+const WANTED: [Panel; 5] = [Panel::Steps, Panel::Gaps, Panel::Flow, Panel::Brokers, Panel::Keepers];
 /// Who gets more of what is left then.
 const GROWS: [Panel; 4] = [Panel::Brokers, Panel::Gaps, Panel::Flow, Panel::Steps];
 
@@ -70,18 +64,12 @@ pub fn draw(model: &Model, area: Rect, buffer: &mut Buffer) {
 fn columns(model: &Model, width: u16, height: u16) -> Vec<Vec<(Panel, usize)>> {
     let room = usize::from(height.saturating_sub(1));
     if width < WIDE {
-        let all = [
-            Panel::Steps,
-            Panel::Brokers,
-            Panel::ZooKeepers,
-            Panel::Flow,
-            Panel::Gaps,
-        ];
+        let all = [Panel::Steps, Panel::Brokers, Panel::Keepers, Panel::Flow, Panel::Gaps];
         return vec![allot(&all, model, room)];
     }
     vec![
         allot(&[Panel::Steps, Panel::Gaps], model, room),
-        allot(&[Panel::Brokers, Panel::ZooKeepers, Panel::Flow], model, room),
+        allot(&[Panel::Brokers, Panel::Keepers, Panel::Flow], model, room),
     ]
 }
 
@@ -112,7 +100,7 @@ impl Panel {
                 let running = model.steps.iter().filter(|step| runs(step)).count();
                 running.max(1).min(self.full(model))
             }
-            Self::ZooKeepers | Self::Brokers | Self::Flow | Self::Gaps => self.full(model).min(1),
+            Self::Keepers | Self::Brokers | Self::Flow | Self::Gaps => self.full(model).min(1),
         }
     }
 
@@ -122,7 +110,7 @@ impl Panel {
             // One more for the partitions.
             Self::Brokers if model.brokers.is_empty() => 0,
             Self::Brokers => model.brokers.len() + 1,
-            Self::ZooKeepers => usize::from(!model.zookeepers.is_empty()),
+            Self::Keepers => usize::from(!model.keepers.is_empty()),
             Self::Flow => usize::from(model.lag.is_some()) + usize::from(model.group.is_some()),
             Self::Gaps => model.gaps.len(),
         }
@@ -133,7 +121,7 @@ impl Panel {
             Self::Steps => return steps(model, rows, width.into()),
             Self::Gaps => return gaps(&model.gaps, rows),
             Self::Brokers => brokers(model, width),
-            Self::ZooKeepers => vec![zookeepers(model)],
+            Self::Keepers => vec![keepers(model)],
             Self::Flow => flow(model),
         };
         lines.truncate(rows);
@@ -254,9 +242,9 @@ fn line_of_broker(broker: &Broker, longest: usize, width: u16) -> Line<'static> 
     ])
 }
 
-fn zookeepers(model: &Model) -> Line<'static> {
+fn keepers(model: &Model) -> Line<'static> {
     let mut spans = Vec::new();
-    for (name, mode) in &model.zookeepers {
+    for (name, mode) in &model.keepers {
         if !spans.is_empty() {
             spans.push("  ".into());
         }

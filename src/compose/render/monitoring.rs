@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use include_dir::{Dir, include_dir};
 
-use super::{KAFKA_IMAGE, PROMETHEUS_IMAGE, References, ZOOKEEPER_IMAGE, base, flag, port, volume};
+use super::images::{self, PROMETHEUS_IMAGE, References};
+use super::{base, flag, port, volume};
 use crate::compose::model::{ComposeFile, Config, ConfigMount, Service};
 use crate::settings::Settings;
 use crate::topology::{EXPORTER, EXPORTER_PORT, JMX_EXPORTER_PORT, PROMETHEUS, PROMETHEUS_PORT, Topology};
@@ -99,14 +100,16 @@ fn key(path: &str) -> String {
 
 /// The files that Prometheus reads, by path, filled with what the lab is.
 fn configs(settings: &Settings, topology: &Topology, images: &References) -> Vec<(String, String)> {
-    let serving = |image: &str, own: &str, services: &mut dyn Iterator<Item = &String>| {
+    let serving = |image: &str, services: &mut dyn Iterator<Item = &String>| {
         let targets = services.map(|service| format!("{service}:{JMX_EXPORTER_PORT}"));
         // Images of others have no such exporter.
-        let targets: Vec<String> = targets.filter(|_| image == own).collect();
+        let targets: Vec<String> = targets.filter(|_| images::is_own(image)).collect();
         targets.join(", ")
     };
     let mut brokers = topology.brokers.iter().map(|broker| &broker.service);
     let mut zookeepers = topology.zookeepers.iter().map(|server| &server.service);
+    // Those in combined mode are scraped as brokers.
+    let mut controllers = topology.keepers().filter(|_| topology.flavor.is_kraft());
     // A scrape that hangs must be over before the next one.
     let interval = settings.monitoring.interval;
     let timeout = interval.mul_f64(0.75).min(LONGEST_SCRAPE);
@@ -121,11 +124,9 @@ fn configs(settings: &Settings, topology: &Topology, images: &References) -> Vec
         ("${KAFKA_EXPORTER}", kafka_exporter),
         ("${INTERVAL}", format!("{}ms", interval.as_millis())),
         ("${TIMEOUT}", format!("{}ms", timeout.as_millis())),
-        ("${BROKERS}", serving(&images.kafka, KAFKA_IMAGE, &mut brokers)),
-        (
-            "${ZOOKEEPERS}",
-            serving(&images.zookeeper, ZOOKEEPER_IMAGE, &mut zookeepers),
-        ),
+        ("${BROKERS}", serving(&images.kafka, &mut brokers)),
+        ("${CONTROLLERS}", serving(&images.kafka, &mut controllers)),
+        ("${ZOOKEEPERS}", serving(&images.zookeeper, &mut zookeepers)),
     ];
     let files = ["prometheus.yml", "rules/recording.yml", "rules/alerts.yml"];
     let filled = files.into_iter().filter_map(|path| {

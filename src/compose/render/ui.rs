@@ -4,8 +4,9 @@
 
 use include_dir::{Dir, include_dir};
 
+use super::images::References;
 use super::monitoring::as_kfkmon;
-use super::{References, base, environment, flag, healthy, port};
+use super::{base, environment, flag, healthy, port};
 use crate::compose::model::{ComposeFile, Config, ConfigMount, Service};
 use crate::settings::{Manager, Settings, duration};
 use crate::topology::{EXPORTER_PORT, GRAFANA, GRAFANA_PORT, KAFKA_EXPORTER, MANAGER_PORT, Topology, Ui};

@@ -99,7 +99,7 @@ fn pack(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compose::render::{KAFKA_IMAGE, KHD_IMAGE};
+    use crate::compose::render::{KAFKA_3_IMAGE, KHD_IMAGE};
     use crate::engine::images::recipe;
 
     fn listing(context: &[u8]) -> Vec<(String, u32)> {
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_recipe_that_copies_certificates_finds_their_folder_even_when_there_are_none() {
         let folder = tempfile::tempdir().unwrap();
-        let files = recipe::of(KAFKA_IMAGE).unwrap().files();
+        let files = recipe::of(KAFKA_3_IMAGE).unwrap().files();
         let none = pack(&files, Some(certificates(&folder.path().join("missing"))), None).unwrap();
         let listed = listing(&none);
         assert_eq!(listed.last().unwrap().0, "ca-certificates/");
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_same_recipe_gives_the_same_context() {
-        let files = recipe::of(KAFKA_IMAGE).unwrap().files();
+        let files = recipe::of(KAFKA_3_IMAGE).unwrap().files();
         assert_eq!(pack(&files, None, None).unwrap(), pack(&files, None, None).unwrap());
     }
 }

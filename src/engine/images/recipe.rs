@@ -7,7 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::base::BASE_IMAGE;
 use super::binary::Binary;
-use crate::compose::render::{KAFKA_IMAGE, KHD_IMAGE, NETHELPER_IMAGE, PROMETHEUS_IMAGE, ZOOKEEPER_IMAGE};
+use crate::compose::render::{
+    KAFKA_3_IMAGE, KAFKA_4_IMAGE, KHD_IMAGE, NETHELPER_IMAGE, PROMETHEUS_IMAGE, ZOOKEEPER_IMAGE,
+};
+use crate::settings::{KAFKA_3, KAFKA_4};
 
 /// What the containers are made of.
 static FOLDERS: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/compose");
@@ -21,31 +24,44 @@ pub(super) struct Recipe {
     pub(super) folder: Option<&'static str>,
     /// The image of khd's own that it starts from, and the build argument that names it.
     pub(super) from: Option<(&'static str, &'static str)>,
+    /// The version that it is built of, where one folder has recipes for several.
+    pub(super) version: Option<&'static str>,
     /// Whether the running binary is part of it.
     pub(super) binary: bool,
     /// An image of others that is as good, and is taken where a registry has it.
     pub(super) upstream: Option<&'static str>,
 }
 
-const RECIPES: [Recipe; 6] = [
+const RECIPES: [Recipe; 7] = [
     Recipe {
         reference: BASE_IMAGE,
         folder: None,
         from: None,
+        version: None,
         binary: false,
         upstream: None,
     },
     Recipe {
-        reference: KAFKA_IMAGE,
+        reference: KAFKA_3_IMAGE,
         folder: Some("kafka"),
         from: Some(("BASE", BASE_IMAGE)),
+        version: Some(KAFKA_3),
+        binary: false,
+        upstream: None,
+    },
+    Recipe {
+        reference: KAFKA_4_IMAGE,
+        folder: Some("kafka"),
+        from: Some(("BASE", BASE_IMAGE)),
+        version: Some(KAFKA_4),
         binary: false,
         upstream: None,
     },
     Recipe {
         reference: ZOOKEEPER_IMAGE,
         folder: Some("zookeeper"),
-        from: Some(("KAFKA_IMAGE", KAFKA_IMAGE)),
+        from: Some(("KAFKA_IMAGE", KAFKA_3_IMAGE)),
+        version: None,
         binary: false,
         upstream: None,
     },
@@ -53,6 +69,7 @@ const RECIPES: [Recipe; 6] = [
         reference: NETHELPER_IMAGE,
         folder: Some("nethelper"),
         from: Some(("BASE", BASE_IMAGE)),
+        version: None,
         binary: false,
         upstream: None,
     },
@@ -60,6 +77,7 @@ const RECIPES: [Recipe; 6] = [
         reference: PROMETHEUS_IMAGE,
         folder: Some("prometheus"),
         from: Some(("BASE", BASE_IMAGE)),
+        version: None,
         binary: false,
         upstream: Some("prom/prometheus:v2.55.1"),
     },
@@ -67,6 +85,7 @@ const RECIPES: [Recipe; 6] = [
         reference: KHD_IMAGE,
         folder: Some("khd"),
         from: None,
+        version: None,
         binary: true,
         upstream: None,
     },
@@ -92,11 +111,11 @@ impl Recipe {
         files
     }
 
-    /// Build arguments that say what the image starts from.
+    /// Build arguments that say what the image starts from, and which version it is built of.
     pub(super) fn args(&self) -> BTreeMap<String, String> {
-        let from = self.from.iter();
-        from.map(|(arg, reference)| ((*arg).to_owned(), (*reference).to_owned()))
-            .collect()
+        let version = self.version.map(|version| ("KAFKA_VERSION", version));
+        let args = self.from.into_iter().chain(version);
+        args.map(|(arg, value)| (arg.to_owned(), value.to_owned())).collect()
     }
 
     /// How many of khd's own images have to be there first.
@@ -155,7 +174,7 @@ mod tests {
             let files = recipe.files();
             let dockerfile = files.get("Dockerfile").unwrap_or_else(|| panic!("{recipe:?}"));
             let text = String::from_utf8_lossy(dockerfile);
-            for (arg, reference) in recipe.args() {
+            if let Some((arg, reference)) = recipe.from {
                 assert!(text.contains(&format!("ARG {arg}={reference}")), "{}", recipe.reference);
             }
         }
@@ -165,8 +184,8 @@ mod tests {
     fn images_are_built_in_the_order_of_what_they_start_from() {
         let depth = |reference| of(reference).unwrap().depth();
         assert_eq!(
-            [BASE_IMAGE, KAFKA_IMAGE, ZOOKEEPER_IMAGE, KHD_IMAGE].map(depth),
-            [0, 1, 2, 0]
+            [BASE_IMAGE, KAFKA_3_IMAGE, KAFKA_4_IMAGE, ZOOKEEPER_IMAGE, KHD_IMAGE].map(depth),
+            [0, 1, 1, 2, 0]
         );
     }
 
@@ -175,8 +194,9 @@ mod tests {
         let (one, other) = (Binary::new(b"one".to_vec()), Binary::new(b"other".to_vec()));
         let digest = |reference, binary| of(reference).unwrap().digest(Some(binary));
         assert_ne!(digest(KHD_IMAGE, &one), digest(KHD_IMAGE, &other));
-        assert_eq!(digest(KAFKA_IMAGE, &one), digest(KAFKA_IMAGE, &other));
-        assert_ne!(digest(KAFKA_IMAGE, &one), digest(ZOOKEEPER_IMAGE, &one));
+        assert_eq!(digest(KAFKA_3_IMAGE, &one), digest(KAFKA_3_IMAGE, &other));
+        assert_ne!(digest(KAFKA_3_IMAGE, &one), digest(KAFKA_4_IMAGE, &one));
+        assert_ne!(digest(KAFKA_3_IMAGE, &one), digest(ZOOKEEPER_IMAGE, &one));
         assert_eq!(digest(BASE_IMAGE, &one), None);
     }
 }

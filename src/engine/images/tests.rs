@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
-use crate::compose::render::{KAFKA_IMAGE, ZOOKEEPER_IMAGE};
+use crate::compose::render::{KAFKA_3_IMAGE, ZOOKEEPER_IMAGE};
 use crate::engine::fake::FakeEngine;
 use crate::engine::{Engine as _, labels, samples};
 use crate::error::Expected;
@@ -32,12 +32,12 @@ async fn own_images_are_built_after_what_they_start_from_and_never_pulled() {
     let expected = [
         "pull debian:bookworm-slim".to_owned(),
         format!("tag debian:bookworm-slim {BASE_IMAGE}"),
-        format!("build {KAFKA_IMAGE}"),
+        format!("build {KAFKA_3_IMAGE}"),
         format!("build {ZOOKEEPER_IMAGE}"),
     ];
     assert_eq!(engine.calls(), expected);
     engine.clear_calls();
-    get(&engine, &[KAFKA_IMAGE, ZOOKEEPER_IMAGE]).await.unwrap();
+    get(&engine, &[KAFKA_3_IMAGE, ZOOKEEPER_IMAGE]).await.unwrap();
     assert!(engine.calls().is_empty(), "both are up to date");
 }
 
@@ -45,12 +45,12 @@ async fn own_images_are_built_after_what_they_start_from_and_never_pulled() {
 async fn an_image_of_another_recipe_is_built_again_and_the_old_one_goes() {
     let engine = FakeEngine::new();
     engine.add_image(BASE_IMAGE, BTreeMap::new());
-    let old = engine.add_image(KAFKA_IMAGE, [(labels::RECIPE.to_owned(), "old".to_owned())].into());
-    let ids = get(&engine, &[KAFKA_IMAGE]).await.unwrap();
-    assert_ne!(ids[KAFKA_IMAGE], old);
+    let old = engine.add_image(KAFKA_3_IMAGE, [(labels::RECIPE.to_owned(), "old".to_owned())].into());
+    let ids = get(&engine, &[KAFKA_3_IMAGE]).await.unwrap();
+    assert_ne!(ids[KAFKA_3_IMAGE], old);
     assert_eq!(
         engine.calls(),
-        [format!("build {KAFKA_IMAGE}"), format!("remove_image {old}")]
+        [format!("build {KAFKA_3_IMAGE}"), format!("remove_image {old}")]
     );
 }
 
@@ -79,7 +79,7 @@ async fn an_own_image_without_a_recipe_is_not_sought_in_a_registry() {
 async fn the_list_shows_origin_and_presence_and_what_images_start_from() {
     let engine = FakeEngine::new();
     engine.add_image(BASE_IMAGE, BTreeMap::new());
-    engine.add_image(KAFKA_IMAGE, BTreeMap::new());
+    engine.add_image(KAFKA_3_IMAGE, BTreeMap::new());
     let rows = list(&engine, &samples::lab()).await.unwrap();
     let shown: Vec<_> = rows
         .iter()
@@ -89,7 +89,7 @@ async fn the_list_shows_origin_and_presence_and_what_images_start_from() {
         shown,
         [
             (ZOOKEEPER_IMAGE, Origin::Recipe, Presence::Missing),
-            (KAFKA_IMAGE, Origin::Recipe, Presence::Outdated),
+            (KAFKA_3_IMAGE, Origin::Recipe, Presence::Outdated),
             ("example/producer:1", Origin::Pull, Presence::Missing),
             (NETHELPER_IMAGE, Origin::Recipe, Presence::Missing),
             (BASE_IMAGE, Origin::Recipe, Presence::Present),

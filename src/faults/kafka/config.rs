@@ -252,7 +252,7 @@ fn refused(error: &anyhow::Error) -> Option<ResponseError> {
 fn words(of: &Resource, means: &Means) -> String {
     match of {
         Resource::Topic(name) => name.clone(),
-        Resource::Broker(id) => means.expected.broker_service(*id),
+        Resource::Broker(id) => means.expected.node_service(*id),
     }
 }
 

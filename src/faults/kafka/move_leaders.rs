@@ -101,7 +101,7 @@ impl Fault for MoveLeaders {
         let still_led = means.expected.partitions().filter_map(|partition| {
             about(view, &partition, |fact| {
                 let still = away.contains(&fact.leader);
-                still.then(|| format!("is still led by {}", means.expected.broker_service(fact.leader)))
+                still.then(|| format!("is still led by {}", means.expected.node_service(fact.leader)))
             })
         });
         let mut lacking: Vec<String> = still_led.collect();

@@ -31,7 +31,7 @@ pub struct Block {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
-    expecting = "traffic is brokers, zookeeper, clients, or the number of a TCP port"
+    expecting = "traffic is brokers, zookeeper, controllers, clients, or the number of a TCP port"
 )]
 pub enum Traffic {
     /// With whom.
@@ -48,6 +48,8 @@ pub enum Peers {
     Brokers,
     /// Every other ZooKeeper server.
     Zookeeper,
+    /// Every other controller of KRaft; in combined mode, that is every other broker.
+    Controllers,
     /// All that is no server: producers and consumers.
     Clients,
 }
@@ -78,7 +80,10 @@ impl Direction {
 impl Default for Block {
     fn default() -> Self {
         Self {
-            traffic: vec![Traffic::With(Peers::Brokers), Traffic::With(Peers::Zookeeper)],
+            // All servers, whatever keeps the metadata.
+            traffic: [Peers::Brokers, Peers::Zookeeper, Peers::Controllers]
+                .map(Traffic::With)
+                .into(),
             direction: Direction::Both,
         }
     }
@@ -105,6 +110,7 @@ impl Block {
         let of = |traffic: &Traffic| match traffic {
             Traffic::With(Peers::Brokers) => topology.brokers.iter().map(|b| b.service.clone()).collect(),
             Traffic::With(Peers::Zookeeper) => topology.zookeepers.iter().map(|z| z.service.clone()).collect(),
+            Traffic::With(Peers::Controllers) => topology.controllers.iter().map(|c| c.service.clone()).collect(),
             Traffic::With(Peers::Clients) => links::client_names(topology),
             Traffic::Port(_) => Vec::new(),
         };
@@ -168,13 +174,13 @@ impl Fault for Block {
     }
 
     fn meaning(&self) -> &'static str {
-        "drop its traffic with brokers and ZooKeeper, or with clients, or of a port; it goes on with the others"
+        "drop its traffic with brokers, ZooKeeper and controllers, or with clients, or of a port; it goes on with the others"
     }
 
     fn check(&self, _: &Topology, _: &[Target]) -> Result<(), Expected> {
         if self.traffic.is_empty() {
             return Err(Expected::usage("there is no traffic to block")
-                .hint("traffic: brokers, zookeeper, clients, or the number of a TCP port"));
+                .hint("traffic: brokers, zookeeper, controllers, clients, or the number of a TCP port"));
         }
         if self.ports().any(|port| port == 0) {
             return Err(Expected::usage("0 is no TCP port"));
@@ -187,6 +193,12 @@ impl Fault for Block {
     }
 
     async fn possible(&self, means: &Means) -> anyhow::Result<()> {
+        let clients = self.traffic.contains(&Traffic::With(Peers::Clients));
+        if !clients && self.ports().next().is_none() && self.peers(&means.topology).is_empty() {
+            let message = "the lab has none of the servers with which traffic is to be blocked";
+            let hint = "ZooKeeper is in labs of `--flavor zookeeper`, controllers are in others";
+            return Err(Expected::environment(message).hint(hint).into());
+        }
         Ok(kernel(means).await?.require(&[Needs::Iptables])?)
     }
 
@@ -267,7 +279,10 @@ mod tests {
     #[test]
     fn traffic_that_is_none_is_refused_with_what_there_is() {
         let error = serde_json::from_value::<Block>(serde_json::json!({ "traffic": ["everything"] })).unwrap_err();
-        assert!(error.to_string().contains("brokers, zookeeper, clients"), "{error}");
+        assert!(
+            error.to_string().contains("brokers, zookeeper, controllers, clients"),
+            "{error}"
+        );
         assert!(
             block(serde_json::json!({ "traffic": [] }))
                 .check(&topology(), &[])

@@ -35,9 +35,8 @@ fn network(means: &Means) -> String {
 fn probes(means: &Means, targets: &[Target]) -> Vec<Probe> {
     let topology = &means.topology;
     let brokers = topology.brokers.iter().map(|broker| &broker.service);
-    let zookeepers = topology.zookeepers.iter().map(|server| &server.service);
     let mut others = brokers
-        .chain(zookeepers)
+        .chain(topology.keepers())
         .filter(|name| targets.iter().all(|target| target.service != **name));
     let Some(from) = others.next() else {
         return Vec::new();

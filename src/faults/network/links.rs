@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::topology::{CONSUMER, PRODUCER, Topology};
+use crate::topology::{CONSUMER, CONTROLLER_PORT, PRODUCER, Topology};
 
 /// Links that are cut: from whom packets do not reach whom, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,12 +36,15 @@ impl Links {
         self.iter().map(|(from, to)| (from.min(to), from.max(to))).collect()
     }
 
-    /// Whom the lab has to do without: a ZooKeeper server that reaches no majority of its ensemble, a broker that is cut
-    /// from every ZooKeeper server that does, a client that is cut from every broker.
+    /// Whom the lab has to do without: a ZooKeeper server, or a controller, that reaches no majority of those, a broker that
+    /// is cut from every one that does, a client that is cut from every broker.
     ///
-    /// A broker that still reaches one of the ensemble's majority keeps its session, whatever else it is cut from.
+    /// A broker that still reaches one of that majority keeps its session, whatever else it is cut from. (In KRaft only where
+    /// that one leads, or comes to lead; a set of links does not tell.)
     pub fn out(&self, topology: &Topology) -> BTreeSet<String> {
-        let ensemble: Vec<&str> = topology.zookeepers.iter().map(|z| z.service.as_str()).collect();
+        let zookeepers = topology.zookeepers.iter().map(|z| z.service.as_str());
+        let controllers = topology.controllers.iter().map(|c| c.service.as_str());
+        let ensemble: Vec<&str> = zookeepers.chain(controllers).collect();
         let brokers: Vec<&str> = topology.brokers.iter().map(|b| b.service.as_str()).collect();
         let (serve, mut out): (Vec<&str>, Vec<&str>) = ensemble
             .iter()
@@ -75,8 +78,11 @@ pub(super) fn server(topology: &Topology, name: &str) -> Option<std::net::Socket
     let broker = broker.map(|broker| (broker.address, broker.internal_port));
     let zookeeper = topology.zookeepers.iter().find(|server| server.service == name);
     let zookeeper = zookeeper.map(|server| (server.address, server.client_port));
+    let controller = topology.controllers.iter().find(|server| server.service == name);
+    let controller = controller.map(|server| (server.address, CONTROLLER_PORT));
     broker
         .or(zookeeper)
+        .or(controller)
         .map(|(address, port)| std::net::SocketAddrV4::new(address, port))
 }
 
@@ -94,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::settings::Settings;
+    use crate::settings::{Flavor, Settings};
 
     fn topology() -> Topology {
         Topology::of(&Settings::default())
@@ -134,6 +140,26 @@ mod tests {
             ("zookeeper3", "zookeeper2"),
         ];
         assert_eq!(out(&with_minority), ["kafka1", "zookeeper3"]);
+    }
+
+    #[test]
+    fn in_kraft_controllers_decide_by_majority_whether_they_are_brokers_or_not() {
+        let out = |flavor, cuts: &[(&str, &str)]| {
+            let topology = Topology::of(&Settings {
+                flavor,
+                ..Settings::default()
+            });
+            links(cuts).out(&topology).into_iter().collect::<Vec<_>>()
+        };
+        let isolated = [("kafka1", "kafka2"), ("kafka3", "kafka1")];
+        assert_eq!(out(Flavor::Kraft, &isolated), ["kafka1"]);
+        assert_eq!(out(Flavor::Kraft, &isolated[..1]), [""; 0]);
+        assert_eq!(out(Flavor::KraftSeparate, &isolated), [""; 0]);
+        let cut = ["controller1", "controller2", "controller3"].map(|controller| ("kafka1", controller));
+        assert_eq!(out(Flavor::KraftSeparate, &cut), ["kafka1"]);
+        assert_eq!(out(Flavor::KraftSeparate, &cut[..2]), [""; 0]);
+        let minority = [("controller1", "controller2"), ("controller3", "controller1")];
+        assert_eq!(out(Flavor::KraftSeparate, &minority), ["controller1"]);
     }
 
     #[test]

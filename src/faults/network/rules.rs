@@ -53,10 +53,8 @@ pub(super) fn of_links(target: &Target, links: &Links, addresses: &BTreeMap<Stri
 
 /// Addresses of the servers, and of those targets that had one when they were chosen.
 pub(super) fn addresses(topology: &Topology, targets: &[Target]) -> BTreeMap<String, Ipv4Addr> {
-    let brokers = topology.brokers.iter().map(|broker| &broker.service);
-    let zookeepers = topology.zookeepers.iter().map(|server| &server.service);
-    let servers = brokers
-        .chain(zookeepers)
+    let servers = topology
+        .servers()
         .filter_map(|name| Some((name.clone(), *links::server(topology, name)?.ip())));
     let clients = targets
         .iter()

@@ -12,7 +12,7 @@ use crate::faults::{Fault, Field, Injection, Means, Proof, Target, of_each};
 use crate::timeline::view::View;
 use crate::topology::Topology;
 
-/// SIGKILL: a broker's leaders move only when its ZooKeeper session has expired.
+/// SIGKILL: a broker's leaders move only when its session has expired.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Kill {}
@@ -24,7 +24,7 @@ impl Fault for Kill {
     }
 
     fn meaning(&self) -> &'static str {
-        "end it at once (SIGKILL); a broker's leaders move when its ZooKeeper session expires"
+        "end it at once (SIGKILL); a broker's leaders move when its session expires"
     }
 
     fn takes(&self, _: &Topology, targets: &[Target]) -> BTreeSet<String> {

@@ -76,8 +76,12 @@ async fn startable(means: &Means, injection: &Injection) -> anyhow::Result<Optio
 const IN_ORDER: [i64; 2] = [0, 143];
 
 /// The moment from which all brokers among the targets can be started again. One that starts while its former self is
-/// still registered in ZooKeeper gives up (`NodeExists`), and khd's containers are not restarted by anybody else.
+/// still registered in ZooKeeper gives up (`NodeExists`), and khd's containers are not restarted by anybody else. In KRaft
+/// it is refused as well, and asks again until it is not.
 async fn registrations_expire(means: &Means, injection: &Injection) -> anyhow::Result<Option<Timestamp>> {
+    if means.expected.flavor.is_kraft() {
+        return Ok(None);
+    }
     let expiry = Duration::from_millis(means.expected.session_timeout_ms) + EXPIRY;
     let mut last = None;
     for target in there(means, injection).await? {
@@ -116,10 +120,14 @@ fn gone(injection: &Injection, expected: &Expectation, view: &View) -> Proof {
                 "the engine says that {} is {}{}",
                 target.name(),
                 state(target, view).unwrap_or("gone"),
-                if target.is_server(expected) {
-                    ", and nobody answers on its port"
-                } else {
+                if !target.is_server(expected) {
                     ""
+                } else if expected.controllers.contains_key(&target.service)
+                    && expected.broker_id(&target.service).is_none()
+                {
+                    ", and the metadata quorum does without it"
+                } else {
+                    ", and nobody answers on its port"
                 }
             )
         })
@@ -153,7 +161,7 @@ fn state<'a>(target: &Target, view: &'a View) -> Option<&'a str> {
         .map(String::as_str)
 }
 
-/// Whether a server answers on its port; nothing for what is no server.
+/// Whether a server answers on its port, or takes part in the metadata quorum as a controller; nothing for what is no server.
 fn answers(target: &Target, expected: &Expectation, view: &View) -> Option<bool> {
     if !target.is_server(expected) {
         return None;
@@ -161,6 +169,10 @@ fn answers(target: &Target, expected: &Expectation, view: &View) -> Option<bool>
     Some(match expected.broker_id(&target.service) {
         // One that was not asked yet may be well.
         Some(id) => view.brokers.get(&id).is_none_or(|broker| broker.answers),
-        None => view.zookeepers.get(&target.service).is_none_or(Option::is_some),
+        None => match expected.controllers.get(&target.service) {
+            // It takes part as far as it has the metadata log.
+            Some(id) => view.quorum.as_ref().is_none_or(|quorum| quorum.has(*id)),
+            None => view.zookeepers.get(&target.service).is_none_or(Option::is_some),
+        },
     })
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Buf as _, Bytes};
 use kafka_protocol::messages::{
-    BrokerId, ConsumerProtocolAssignment, ListOffsetsResponse, MetadataResponse, OffsetFetchResponse,
-    describe_groups_response, metadata_response,
+    BrokerId, ConsumerProtocolAssignment, DescribeQuorumResponse, ListOffsetsResponse, MetadataResponse,
+    OffsetFetchResponse, describe_groups_response, describe_quorum_response, metadata_response,
 };
 use kafka_protocol::protocol::Decodable as _;
 
@@ -56,6 +56,28 @@ pub struct GroupDescription {
     pub state: String,
     /// Its members, sorted by their ids.
     pub members: Vec<Member>,
+}
+
+/// The metadata quorum of KRaft, by its leader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QuorumDescription {
+    /// Node id of the leader.
+    pub leader: i32,
+    /// The epoch that it leads in.
+    pub epoch: i32,
+    /// Controllers, which vote: the leader among them.
+    pub voters: Vec<QuorumReplica>,
+    /// Brokers, which read the metadata log and do not vote.
+    pub observers: Vec<QuorumReplica>,
+}
+
+/// A node that has the metadata log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuorumReplica {
+    /// Its node id.
+    pub id: i32,
+    /// When it last had all of the log, by the leader's clock, in milliseconds since the Unix epoch; −1 for never.
+    pub caught_up: i64,
 }
 
 /// An offset for each of some partitions.
@@ -139,6 +161,28 @@ fn assignment(mut bytes: Bytes) -> Option<BTreeMap<String, BTreeSet<i32>>> {
             .extend(topic.partitions);
     }
     Some(assigned)
+}
+
+/// The metadata quorum; nothing where the answer is that there is no leader, or not here.
+pub(super) fn quorum(answer: DescribeQuorumResponse) -> Option<QuorumDescription> {
+    let partition = answer.topics.into_iter().next()?.partitions.into_iter().next()?;
+    if answer.error_code != 0 || partition.error_code != 0 || partition.leader_id.0 < 0 {
+        return None;
+    }
+    let replicas = |states: Vec<describe_quorum_response::ReplicaState>| {
+        let states = states.into_iter();
+        let replica = |state: describe_quorum_response::ReplicaState| QuorumReplica {
+            id: state.replica_id.0,
+            caught_up: state.last_caught_up_timestamp,
+        };
+        states.map(replica).collect()
+    };
+    Some(QuorumDescription {
+        leader: partition.leader_id.0,
+        epoch: partition.leader_epoch,
+        voters: replicas(partition.current_voters),
+        observers: replicas(partition.observers),
+    })
 }
 
 /// The offsets that a leader could tell.

@@ -4,15 +4,16 @@ use anyhow::{Context as _, bail, ensure};
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiKey, ApiVersionsRequest,
     ApiVersionsResponse, DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest,
-    DescribeGroupsResponse, ElectLeadersRequest, ElectLeadersResponse, GroupId, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
-    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest,
-    OffsetFetchResponse, TopicName, list_offsets_request, metadata_request::MetadataRequestTopic,
+    DescribeGroupsResponse, DescribeQuorumRequest, DescribeQuorumResponse, ElectLeadersRequest, ElectLeadersResponse,
+    GroupId, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse,
+    ListGroupsRequest, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+    OffsetFetchRequest, OffsetFetchResponse, TopicName, describe_quorum_request, list_offsets_request,
+    metadata_request::MetadataRequestTopic,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
 use super::BrokerConnection;
-use super::answers::{self, GroupDescription, Metadata, PartitionOffsets};
+use super::answers::{self, GroupDescription, Metadata, PartitionOffsets, QuorumDescription};
 
 /// A request of a pinned version.
 pub(super) trait Call: Encodable + HeaderVersion {
@@ -22,8 +23,11 @@ pub(super) trait Call: Encodable + HeaderVersion {
     type Answer: Decodable + HeaderVersion;
 }
 
+/// A request, with its name and version.
+pub(super) type Spoken = (ApiKey, &'static str, i16);
+
 macro_rules! calls {
-    ($($request:ident $key:ident $version:literal -> $answer:ident;)*) => {
+    ($(#[$doc:meta])* $all:ident: $($request:ident $key:ident $version:literal -> $answer:ident;)*) => {
         $(impl Call for $request {
             const KEY: ApiKey = ApiKey::$key;
             const NAME: &'static str = stringify!($key);
@@ -31,12 +35,14 @@ macro_rules! calls {
             type Answer = $answer;
         })*
 
-        /// Every request, with its name and version.
-        const CALLS: &[(ApiKey, &str, i16)] = &[$((ApiKey::$key, stringify!($key), $version)),*];
+        $(#[$doc])*
+        pub(super) const $all: &[Spoken] = &[$((ApiKey::$key, stringify!($key), $version)),*];
     };
 }
 
 calls! {
+    /// What brokers are asked.
+    OF_BROKERS:
     ApiVersionsRequest ApiVersions 3 -> ApiVersionsResponse;
     // The first with leader epochs is 7; 11 is the newest that Kafka 3.0 knows.
     MetadataRequest Metadata 11 -> MetadataResponse;
@@ -55,6 +61,15 @@ calls! {
     LeaveGroupRequest LeaveGroup 4 -> LeaveGroupResponse;
 }
 
+calls! {
+    /// What KRaft's controllers are asked.
+    OF_CONTROLLERS:
+    // The first with the times at which replicas had caught up; it came with Kafka 3.3.
+    DescribeQuorumRequest DescribeQuorum 1 -> DescribeQuorumResponse;
+}
+
+/// The topic of the metadata log, which has one partition.
+const METADATA_TOPIC: &str = "__cluster_metadata";
 /// In ListOffsets, the offset after the last message that consumers may read.
 const LATEST: i64 = -1;
 /// In ListOffsets, the offset of the first message.
@@ -63,13 +78,13 @@ const EARLIEST: i64 = -2;
 const CONSUMER: i32 = -1;
 
 impl BrokerConnection {
-    /// Refuses a broker that does not speak the pinned versions, so that no other request can be misread.
-    pub(super) async fn check_versions(&mut self) -> anyhow::Result<()> {
+    /// Refuses a server that does not speak the pinned versions, so that no other request can be misread.
+    pub(super) async fn check_versions(&mut self, calls: &[Spoken]) -> anyhow::Result<()> {
         let request = ApiVersionsRequest::default()
             .with_client_software_name(StrBytes::from_static_str("khd"))
             .with_client_software_version(StrBytes::from_static_str(env!("CARGO_PKG_VERSION")));
         let answer = self.call(&request).await?;
-        if let Err(error) = speaks_all(&answer) {
+        if let Err(error) = speaks_all(&answer, calls) {
             return Err(error.context(format!("{} is no Kafka that khd can talk to", self.broker)));
         }
         Ok(())
@@ -149,6 +164,20 @@ impl BrokerConnection {
         self.offsets(of, EARLIEST).await
     }
 
+    /// Asks a controller of KRaft for the metadata quorum; nothing, when it does not lead it.
+    ///
+    /// A broker passes the question on, but waits for half a minute when the leader is frozen.
+    ///
+    /// # Errors
+    /// When the controller does not answer; the connection is of no use then.
+    pub async fn describe_quorum(&mut self) -> anyhow::Result<Option<QuorumDescription>> {
+        let topic = describe_quorum_request::TopicData::default()
+            .with_topic_name(topic_name(METADATA_TOPIC))
+            .with_partitions(vec![describe_quorum_request::PartitionData::default()]);
+        let request = DescribeQuorumRequest::default().with_topics(vec![topic]);
+        Ok(answers::quorum(self.call(&request).await?))
+    }
+
     async fn offsets(&mut self, of: &[(String, Vec<i32>)], timestamp: i64) -> anyhow::Result<PartitionOffsets> {
         let topics = of.iter().map(|(topic, partitions)| {
             let partitions = partitions.iter().map(|partition| {
@@ -183,13 +212,13 @@ pub(super) fn topic_name(topic: &str) -> TopicName {
     TopicName(StrBytes::from_string(topic.to_owned()))
 }
 
-fn speaks_all(answer: &ApiVersionsResponse) -> anyhow::Result<()> {
+fn speaks_all(answer: &ApiVersionsResponse, calls: &[Spoken]) -> anyhow::Result<()> {
     ensure!(
         answer.error_code == 0,
         "ApiVersions failed with error code {}",
         answer.error_code
     );
-    for (key, name, version) in CALLS {
+    for (key, name, version) in calls {
         let Some(known) = answer.api_keys.iter().find(|api| api.api_key == *key as i16) else {
             bail!("it does not know {name}");
         };

@@ -1,7 +1,7 @@
 //! Kafka's protocol over one connection to one broker, for what librdkafka does not offer, or not of a broker of choice.
 //!
 //! [`BrokerConnection`] carries one request at a time; [`answers`] holds what brokers answer, in types of khd's own.
-//! The versions of requests are pinned to those that Kafka 3.0 to 4.1 all accept, and checked once per connection, so
+//! The versions of requests are pinned to those that Kafka 3.0 to 4.4 all accept, and checked once per connection, so
 //! that an answer means the same whichever broker gave it.
 
 pub mod answers;
@@ -74,6 +74,27 @@ impl BrokerConnection {
         client_id: &str,
         timeouts: Timeouts,
     ) -> anyhow::Result<Self> {
+        let mut connection = Self::open(broker, address, client_id, timeouts).await?;
+        connection.check_versions(calls::OF_BROKERS).await?;
+        Ok(connection)
+    }
+
+    /// The same with a controller of KRaft, which can be asked for nothing but the quorum.
+    ///
+    /// # Errors
+    /// When it cannot be connected to, does not answer in time, or is no controller.
+    pub async fn connect_to_controller(
+        controller: &str,
+        address: SocketAddr,
+        client_id: &str,
+        timeouts: Timeouts,
+    ) -> anyhow::Result<Self> {
+        let mut connection = Self::open(controller, address, client_id, timeouts).await?;
+        connection.check_versions(calls::OF_CONTROLLERS).await?;
+        Ok(connection)
+    }
+
+    async fn open(broker: &str, address: SocketAddr, client_id: &str, timeouts: Timeouts) -> anyhow::Result<Self> {
         let Ok(stream) = tokio::time::timeout(timeouts.connect, TcpStream::connect(address)).await else {
             let waited = timeouts.connect.as_millis();
             bail!("{broker} at {address} could not be connected to within {waited} ms");
@@ -86,7 +107,7 @@ impl BrokerConnection {
         stream
             .set_nodelay(true)
             .with_context(|| format!("cannot set up the connection to {broker} at {address}"))?;
-        let mut connection = Self {
+        Ok(Self {
             broker: broker.to_owned(),
             address,
             client_id: StrBytes::from_string(client_id.to_owned()),
@@ -94,9 +115,7 @@ impl BrokerConnection {
             stream,
             correlation_id: FIRST_CORRELATION_ID,
             sound: true,
-        };
-        connection.check_versions().await?;
-        Ok(connection)
+        })
     }
 
     /// Sends a request and waits for its answer.

@@ -6,13 +6,15 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiVersionsRequest, ApiVersionsResponse,
     ConsumerProtocolAssignment, DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest,
-    DescribeGroupsResponse, ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse, ListOffsetsRequest, ListOffsetsResponse,
-    MetadataRequest, MetadataResponse, OffsetFetchRequest, OffsetFetchResponse, ResponseHeader, TopicName,
+    DescribeGroupsResponse, DescribeQuorumRequest, DescribeQuorumResponse, ElectLeadersRequest, ElectLeadersResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest,
+    OffsetFetchResponse, ResponseHeader, TopicName,
     alter_partition_reassignments_response::{ReassignablePartitionResponse, ReassignableTopicResponse},
     consumer_protocol_assignment,
     describe_configs_response::{DescribeConfigsResourceResult, DescribeConfigsResult},
     describe_groups_response::{DescribedGroup, DescribedGroupMember},
+    describe_quorum_response::{PartitionData, ReplicaState, TopicData},
     elect_leaders_response::{PartitionResult, ReplicaElectionResult},
     incremental_alter_configs_response::AlterConfigsResourceResponse,
     leave_group_response::MemberResponse,
@@ -23,7 +25,10 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Encodable, HeaderVersion, StrBytes};
 use proptest::prelude::{any, proptest};
 
-use super::answers::{GroupDescription, Metadata, PartitionMetadata, TopicMetadata, committed_offsets, offsets};
+use super::answers::{
+    GroupDescription, Metadata, PartitionMetadata, QuorumDescription, QuorumReplica, TopicMetadata, committed_offsets,
+    offsets, quorum,
+};
 use super::calls::Call;
 use super::changes::{changed, described, not_elected, not_reassigned, removed};
 use super::{decode, encode};
@@ -87,6 +92,37 @@ fn metadata_keeps_a_partition_without_leader_and_leaves_out_a_topic_that_does_no
         }],
     };
     assert_eq!(Metadata::from(decoded), expected);
+}
+
+#[test]
+fn the_quorum_is_told_by_a_leader_and_by_nobody_else() {
+    let state = |id: i32, caught_up| {
+        ReplicaState::default()
+            .with_replica_id(id.into())
+            .with_last_caught_up_timestamp(caught_up)
+    };
+    let answer = |leader: i32, error| {
+        let partition = PartitionData::default()
+            .with_error_code(error)
+            .with_leader_id(leader.into())
+            .with_leader_epoch(7)
+            .with_current_voters(vec![state(3001, 90), state(3002, -1)])
+            .with_observers(vec![state(1, 80)]);
+        let topic = TopicData::default().with_partitions(vec![partition]);
+        let answer = DescribeQuorumResponse::default().with_topics(vec![topic]);
+        quorum(decode::<DescribeQuorumRequest>(frame::<DescribeQuorumRequest>(&answer), ID).unwrap())
+    };
+    let replica = |id, caught_up| QuorumReplica { id, caught_up };
+    let told = QuorumDescription {
+        leader: 3001,
+        epoch: 7,
+        voters: vec![replica(3001, 90), replica(3002, -1)],
+        observers: vec![replica(1, 80)],
+    };
+    assert_eq!(answer(3001, 0), Some(told));
+    // NOT_LEADER_OR_FOLLOWER.
+    assert_eq!(answer(3001, 6), None);
+    assert_eq!(answer(-1, 0), None);
 }
 
 /// An assignment as a consumer of the given protocol version encodes it.

@@ -130,7 +130,7 @@ impl Known {
             }
             Kind::ControllerElected { controller: ..0, .. } => (Subject::Controller, "there is no controller".into()),
             Kind::ControllerElected { controller, epoch } => {
-                let service = expected.broker_service(*controller);
+                let service = expected.node_service(*controller);
                 (Subject::Controller, format!("{service} is controller, epoch {epoch}"))
             }
             Kind::Container {
@@ -209,7 +209,7 @@ fn partition_changes(partitions: &[Partition], expected: &Expectation) -> Vec<To
             .into_iter()
             .map(|(leader, count)| match leader {
                 ..0 => format!("{} without a leader", many(count, "partition")),
-                _ => format!("{} to {}", many(count, "partition"), expected.broker_service(leader)),
+                _ => format!("{} to {}", many(count, "partition"), expected.node_service(leader)),
             })
             .collect();
         Told {

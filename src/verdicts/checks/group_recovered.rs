@@ -50,7 +50,7 @@ impl Check for GroupRecovered {
         let coordinator = |view: &crate::timeline::view::View| {
             view.group
                 .as_ref()
-                .map_or_else(|| "none".to_owned(), |group| expected.broker_service(group.coordinator))
+                .map_or_else(|| "none".to_owned(), |group| expected.node_service(group.coordinator))
         };
         let (before, after) = (coordinator(&evidence.before), coordinator(&evidence.after));
         let moved = if before == after {

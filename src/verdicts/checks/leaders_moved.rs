@@ -18,7 +18,7 @@ impl Check for LeadersMoved {
     }
 
     fn source(&self) -> &'static str {
-        "Kafka: a dead broker counts as alive for at most zookeeper.session.timeout.ms"
+        "Kafka: a dead broker counts as alive for at most zookeeper.session.timeout.ms (broker.session.timeout.ms in KRaft)"
     }
 
     fn measure(&self) -> Option<Measure> {

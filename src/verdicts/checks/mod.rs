@@ -21,6 +21,7 @@ mod one_controller;
 mod phantom;
 mod poll_skip;
 mod progress;
+mod quorum_restored;
 mod rebalances;
 mod redelivery;
 mod reorder;
@@ -42,7 +43,7 @@ use crate::workload::ledger::history::Ledgers;
 use crate::workload::spans::Window;
 
 /// Every check.
-pub const ALL: [&dyn Check; 27] = [
+pub const ALL: [&dyn Check; 28] = [
     &fault_effective::FaultEffective,
     &fault_healed::FaultHealed,
     &steps::Steps,
@@ -52,6 +53,7 @@ pub const ALL: [&dyn Check; 27] = [
     &leaders_balanced::LeadersBalanced,
     &leader_epoch::LeaderEpoch,
     &one_controller::OneController,
+    &quorum_restored::QuorumRestored,
     &group_recovered::GroupRecovered,
     &progress::Progress,
     &gap::LongestGap,
@@ -141,7 +143,7 @@ fn without_brokers(
         } else if moment.brokers_left(expected) == 0 {
             reason = Some(skipped("no broker was left"));
         } else if !moment.has_quorum(expected) {
-            reason = Some(skipped("without a quorum of ZooKeeper servers nothing can change"));
+            reason = Some(skipped("without a quorum nothing can change"));
         } else if !moments::noticed(evidence, &moment) {
             let why = "it was undone before the lab had to notice, and nothing waited for that";
             reason.get_or_insert_with(|| skipped(why));
@@ -197,7 +199,7 @@ fn by_leader<T: Copy>(
         let leader = evidence.before.told(partition).map_or(-1, |fact| fact.leader);
         let broker = match leader {
             ..0 => "none".to_owned(),
-            leader => evidence.expected.broker_service(leader),
+            leader => evidence.expected.node_service(leader),
         };
         let held = merged.entry(broker).or_insert(*value);
         *held = merge(*held, *value);

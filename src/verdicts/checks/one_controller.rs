@@ -15,11 +15,11 @@ impl Check for OneController {
     }
 
     fn meaning(&self) -> &'static str {
-        "every broker, asked by itself, names the same live controller, and its epoch never goes back"
+        "every broker, asked by itself, names the same live controller, or KRaft's quorum has a leader; its epoch never goes back"
     }
 
     fn source(&self) -> &'static str {
-        "Kafka: ActiveControllerCount sums to 1; /controller_epoch in ZooKeeper grows with each election"
+        "Kafka: ActiveControllerCount sums to 1; /controller_epoch in ZooKeeper, or the quorum leader's epoch, grows with each election"
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
@@ -49,11 +49,14 @@ impl Check for OneController {
             );
         }
         let (Some(first), Some(last)) = (epoch(&evidence.before), epoch(&evidence.after)) else {
-            return Finding::new(Status::Unknown, "ZooKeeper did not tell the controller's epoch");
+            return Finding::new(Status::Unknown, "nobody told the controller's epoch");
         };
+        if evidence.expected.flavor.is_kraft() {
+            return leaders(evidence, first, last);
+        }
         let named = |view: &View| view.witnesses().find_map(|(_, broker)| broker.controller).unwrap_or(-1);
         let (before, after) = (named(&evidence.before), named(&evidence.after));
-        let service = |id: i32| evidence.expected.broker_service(id);
+        let service = |id: i32| evidence.expected.node_service(id);
         let summary = if first == last {
             format!("every broker names {} (epoch {last}) throughout", service(after))
         } else {
@@ -87,6 +90,27 @@ impl Check for OneController {
                     .collect::<Vec<_>>(),
             )
     }
+}
+
+/// What is found in KRaft, where no broker names the controller by itself: the quorum's leader, before and after.
+fn leaders(evidence: &Evidence, first: i32, last: i32) -> Finding {
+    let leader = |view: &View| view.controller.map_or(-1, |(leader, _)| leader);
+    let (before, after) = (leader(&evidence.before), leader(&evidence.after));
+    let service = |id: i32| evidence.expected.node_service(id);
+    let summary = if first == last {
+        format!("{} led the metadata quorum (epoch {last}) throughout", service(after))
+    } else {
+        format!(
+            "{} leads the metadata quorum (epoch {last}); it was {} (epoch {first})",
+            service(after),
+            service(before)
+        )
+    };
+    Finding::of(!went_back(evidence), summary)
+        .with("controller", after)
+        .with("controller_before", before)
+        .with("epoch", last)
+        .with("epoch_before", first)
 }
 
 /// Whether an epoch was ever followed by a lower one.
@@ -127,6 +151,21 @@ mod tests {
         assert_eq!(unproven.status, Status::Unknown, "{}", unproven.summary);
         let two = Drill::good().two_controllers().without_proof();
         assert_eq!(OneController.judge(&two.evidence()).status, Status::Failed);
+    }
+
+    #[test]
+    fn in_kraft_it_is_the_leader_of_the_quorum_whose_epoch_must_not_go_back() {
+        let found = |drill: Drill| OneController.judge(&drill.evidence());
+        let moved = found(Drill::kraft().leads(3, 3, 8));
+        assert_eq!(moved.status, Status::Passed, "{}", moved.summary);
+        assert_eq!(
+            moved.summary,
+            "kafka3 leads the metadata quorum (epoch 8); it was kafka1 (epoch 7)"
+        );
+        assert_eq!(found(Drill::kraft()).measured["controller"], 1);
+        assert_eq!(found(Drill::kraft().leads(3, 3, 6)).status, Status::Failed);
+        assert_eq!(found(Drill::kraft().leads(24, -1, 7)).status, Status::Failed);
+        assert_eq!(found(Drill::kraft().without_proof()).status, Status::Unknown);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
-use crate::settings::Settings;
+use crate::settings::{Flavor, Settings};
 use crate::timeline::event::{Event, Kind, Member, SCHEMA};
 use crate::timeline::limits::{Bound, Limits};
 use crate::topology::{Expectation, Topology};
@@ -31,6 +31,7 @@ const MESSAGES: u64 = 100;
 /// A recorded drill.
 #[derive(Clone)]
 pub struct Drill {
+    flavor: Flavor,
     target: &'static str,
     fault: bool,
     limits: Limits,
@@ -76,6 +77,7 @@ pub struct Drill {
 impl Drill {
     pub fn good() -> Self {
         Self {
+            flavor: Flavor::ZooKeeper,
             target: "kafka2",
             fault: true,
             limits: Limits::from([
@@ -123,6 +125,29 @@ impl Drill {
             target: "zookeeper1",
             ..Self::good()
         }
+    }
+
+    /// The same in KRaft: kafka1 leads the metadata quorum, in epoch 7.
+    pub fn kraft() -> Self {
+        Self {
+            flavor: Flavor::Kraft,
+            ..Self::good()
+        }
+    }
+
+    /// Another leader of the quorum from a second on; −1 for none.
+    pub fn leads(self, second: u64, leader: i32, epoch: i32) -> Self {
+        let elected = Kind::ControllerElected {
+            controller: leader,
+            epoch,
+        };
+        self.beside(second, "quorum", quorum(leader, epoch, &[]))
+            .beside(second, "quorum", elected)
+    }
+
+    /// Nodes that lag behind the metadata log from a second on.
+    pub fn lags(self, second: u64, nodes: &[i32]) -> Self {
+        self.beside(second, "quorum", quorum(1, 7, nodes))
     }
 
     pub fn without_fault(mut self) -> Self {
@@ -405,8 +430,11 @@ impl Drill {
         Evidence::new(events, messages).unwrap()
     }
 
-    fn expected() -> Expectation {
-        let mut settings = Settings::default();
+    fn expected(&self) -> Expectation {
+        let mut settings = Settings {
+            flavor: self.flavor,
+            ..Settings::default()
+        };
         settings.topics.names = vec!["t".into()];
         settings.topics.partitions = 2;
         Topology::of(&settings).expectation(std::time::Duration::from_secs(18))
@@ -426,7 +454,7 @@ impl Drill {
             schema: SCHEMA,
             khd: "test".into(),
             command: "khd fail".into(),
-            expectation: Self::expected(),
+            expectation: self.expected(),
             limits: self.limits.clone(),
             skip: BTreeMap::new(),
         };
@@ -445,15 +473,15 @@ impl Drill {
             at(0, broker, partition(1, 2, 0, &[1, 2, 3]));
         }
         at(0, "kafka1", self.group());
+        let (source, epoch) = match self.flavor {
+            Flavor::ZooKeeper => ("zookeeper1", 4),
+            Flavor::Kraft | Flavor::KraftSeparate => ("quorum", 7),
+        };
         if self.epoch {
-            at(
-                0,
-                "zookeeper1",
-                Kind::ControllerElected {
-                    controller: 1,
-                    epoch: 4,
-                },
-            );
+            if self.flavor.is_kraft() {
+                at(0, source, quorum(1, epoch, &[]));
+            }
+            at(0, source, Kind::ControllerElected { controller: 1, epoch });
         }
         let injected = Kind::FaultInjected {
             id: 1,
@@ -752,6 +780,16 @@ fn whole() -> Ranges {
     let mut whole = Ranges::default();
     whole.insert_range(0..MESSAGES);
     whole
+}
+
+fn quorum(leader: i32, leader_epoch: i32, lagging: &[i32]) -> Kind {
+    Kind::Quorum {
+        leader,
+        leader_epoch,
+        voters: [1, 2, 3].into(),
+        observers: BTreeSet::new(),
+        lagging: lagging.iter().copied().collect(),
+    }
 }
 
 fn partition(number: i32, leader: i32, leader_epoch: i32, isr: &[i32]) -> Kind {
