@@ -13,6 +13,7 @@ mod bad_surroundings;
 mod browser;
 mod controls;
 mod kafka_faults;
+mod kraft;
 mod links;
 mod main_job;
 mod monitoring;
