@@ -1,9 +1,9 @@
 //! The events of a run. Each is one line of `timeline.jsonl`.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use memchr::memmem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -30,31 +30,26 @@ pub struct Event {
 }
 
 impl Event {
-    /// Reads a line of a timeline: once for what all events have, then for what happened. To have serde part the two makes
-    /// it keep every line in pieces first; and so does looking for the kind, which for most lines is done here.
+    /// Reads a line of a timeline. What nearly all events are of is looked for before the line is read, since to have serde
+    /// look for it, or part it from what all events have, makes it keep every line in pieces first.
     ///
     /// # Errors
     /// When the line is no event.
     pub fn parse(line: &[u8]) -> serde_json::Result<Self> {
-        #[derive(Deserialize)]
-        struct Common<'a> {
-            wall: Timestamp,
-            elapsed_ms: u64,
-            source: String,
-            #[serde(borrow)]
-            event: Cow<'a, str>,
-        }
-        macro_rules! kind {
+        macro_rules! event {
             ($kind:ident { $($field:ident: $type:ty),* }) => {{
                 #[derive(Deserialize)]
-                struct Fields { $($field: $type),* }
-                let Fields { $($field),* } = serde_json::from_slice(line)?;
-                Kind::$kind { $($field),* }
+                struct Fields { wall: Timestamp, elapsed_ms: u64, source: String, $($field: $type),* }
+                serde_json::from_slice(line).map(|Fields { wall, elapsed_ms, source, $($field),* }| Self {
+                    wall,
+                    elapsed_ms,
+                    source,
+                    kind: Kind::$kind { $($field),* },
+                })
             }};
         }
-        let common: Common<'_> = serde_json::from_slice(line)?;
-        let kind = match &*common.event {
-            "partition" => kind!(Partition {
+        let frequent = match told_kind(line) {
+            Some(b"partition") => event!(Partition {
                 topic: String,
                 partition: i32,
                 leader: i32,
@@ -62,12 +57,12 @@ impl Event {
                 replicas: Vec<i32>,
                 isr: BTreeSet<i32>
             }),
-            "offsets" => kind!(Offsets {
+            Some(b"offsets") => event!(Offsets {
                 end: i64,
                 committed: i64,
                 partitions: u32
             }),
-            "resources" => kind!(Resources {
+            Some(b"resources") => event!(Resources {
                 service: String,
                 number: u32,
                 cpu: f64,
@@ -77,14 +72,10 @@ impl Event {
                 read: u64,
                 written: u64
             }),
-            _ => serde_json::from_slice(line)?,
+            _ => return serde_json::from_slice(line),
         };
-        Ok(Self {
-            wall: common.wall,
-            elapsed_ms: common.elapsed_ms,
-            source: common.source,
-            kind,
-        })
+        // Where it is something else after all, that is told here.
+        frequent.or_else(|_| serde_json::from_slice(line))
     }
 
     /// The version of the timeline's format, which its first event tells.
@@ -94,6 +85,12 @@ impl Event {
             _ => None,
         }
     }
+}
+
+/// What a line of a timeline seems to tell of, judged by how khd writes it.
+fn told_kind(line: &[u8]) -> Option<&[u8]> {
+    let begin = memmem::find(line, br#""event":""#)? + br#""event":""#.len();
+    line[begin..].split(|byte| *byte == b'"').next()
 }
 
 /// A topic and one of its partitions.
@@ -418,4 +415,29 @@ pub struct Member {
     pub host: String,
     /// Partitions assigned to it, by topic.
     pub assigned: BTreeMap<String, BTreeSet<i32>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_that_are_read_without_a_detour_are_read_as_any_other() {
+        let told = [
+            r#""source":"kafka1","event":"partition","topic":"t","partition":1,"leader":1,"leader_epoch":2,"replicas":[1,2],"isr":[2]"#,
+            r#""source":"khd","event":"offsets","end":9,"committed":7,"partitions":30"#,
+            r#""source":"engine","event":"resources","service":"kafka1","number":1,"cpu":0.5,"memory":1,"received":2,"sent":3,"read":4,"written":5"#,
+            r#""source":"khd","event":"cut""#,
+            // It looks like another one at first.
+            r#""source":"khd","event":"fault-injected","id":1,"fault":"config","targets":[],"options":{"event":"offsets"}"#,
+            r#""source":"khd","options":{"event":"offsets"},"event":"fault-injected","id":1,"fault":"config","targets":[]"#,
+        ];
+        for told in told {
+            let line = format!(r#"{{"wall":"2026-11-28T08:00:00.5Z","elapsed_ms":3,{told}}}"#);
+            let read = Event::parse(line.as_bytes()).unwrap();
+            assert_eq!(read, serde_json::from_str(&line).unwrap(), "{line}");
+        }
+        let lacking = r#"{"wall":"2026-11-28T08:00:00Z","elapsed_ms":3,"source":"khd","event":"offsets","end":9}"#;
+        assert!(Event::parse(lacking.as_bytes()).is_err());
+    }
 }

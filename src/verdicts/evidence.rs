@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
+use std::thread;
 
 use anyhow::Context as _;
 use serde_json::{Map, Value};
@@ -120,25 +121,8 @@ impl Evidence {
     /// checks that need it say so.
     pub fn load(run: &RunFolder) -> anyhow::Result<Self> {
         let events = record::read(&run.timeline())?;
-        let path = run.log_summary();
-        let messages = match File::open(&path) {
-            Ok(file) => {
-                let log = read_log(file).with_context(|| format!("cannot read {}", path.display()))?;
-                let scope = Scope {
-                    since: events.first().map_or(i64::MIN, wall_ms),
-                    // What was acknowledged after the end offsets were taken need not be in the log that was read.
-                    until: log.taken,
-                };
-                Some(Messages::of_run(
-                    Ledgers::load(&run.ledgers(), scope)?,
-                    log,
-                    scope.since,
-                ))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
-        };
-        Self::new(events, messages)
+        let since = events.first().map_or(i64::MIN, wall_ms);
+        Self::new(events, load_messages(run, since)?)
     }
 
     /// Puts evidence together.
@@ -346,8 +330,43 @@ fn take_step(steps: &mut Vec<StepTimes>, place: usize, event: &Event) {
     }
 }
 
-fn read_log(file: File) -> anyhow::Result<LogSummary> {
-    let log: LogSummary = serde_json::from_reader(BufReader::new(file))?;
+/// What the ledgers and the log's summary tell of messages; nothing, where the log was not read.
+fn load_messages(run: &RunFolder, since: i64) -> anyhow::Result<Option<Messages>> {
+    let path = run.log_summary();
+    let mut file = match File::open(&path) {
+        Ok(file) => BufReader::new(file),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error).with_context(|| format!("cannot open {}", path.display())),
+    };
+    let cannot = || format!("cannot read {}", path.display());
+    let taken = LogSummary::taken_by(file.fill_buf().with_context(cannot)?);
+    let read_log = || read_log(file).with_context(cannot);
+    let read_ledgers = |taken: i64| {
+        let scope = Scope {
+            since,
+            // What was acknowledged after the end offsets were taken need not be in the log that was read.
+            until: taken,
+        };
+        Ledgers::load(&run.ledgers(), scope)
+    };
+    let (log, ledgers) = match taken {
+        Some(taken) => thread::scope(|scope| {
+            let log = scope.spawn(read_log);
+            let ledgers = read_ledgers(taken);
+            let log = log.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            anyhow::Ok((log?, ledgers?))
+        })?,
+        None => {
+            let log = read_log()?;
+            let ledgers = read_ledgers(log.taken)?;
+            (log, ledgers)
+        }
+    };
+    Ok(Some(Messages::of_run(ledgers, log, since)))
+}
+
+fn read_log(file: impl BufRead) -> anyhow::Result<LogSummary> {
+    let log: LogSummary = serde_json::from_reader(file)?;
     anyhow::ensure!(
         log.schema == audit::SCHEMA,
         "it has schema {}; this khd reads schema {}",

@@ -35,6 +35,10 @@ impl Latency {
     }
 
     fn add(&mut self, bucket: u64, count: u64) {
+        // They mostly come in order.
+        if self.0.last().is_none_or(|(last, _)| *last < bucket) {
+            return self.0.push((bucket, count));
+        }
         match self.0.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
             Ok(at) => self.0[at].1 = self.0[at].1.saturating_add(count),
             Err(at) => self.0.insert(at, (bucket, count)),

@@ -51,7 +51,7 @@ pub fn boasting(name: &str, ledger: Vec<u8>) -> Vec<u8> {
     if !name.starts_with("producer-") {
         return ledger;
     }
-    let Line::Producer(header) = serde_json::from_slice(&ledger[..end]).unwrap() else {
+    let Line::<String>::Producer(header) = serde_json::from_slice(&ledger[..end]).unwrap() else {
         panic!("{name} does not begin with a producer's header");
     };
     let (topic, partition, at) = (TOPICS[0].to_owned(), 0, header.started);

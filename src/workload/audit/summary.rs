@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use memchr::memmem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,17 @@ pub struct LogSummary {
 }
 
 impl LogSummary {
+    /// When the log was taken, by the beginning of its file, where khd writes it; nothing, where it is not there.
+    pub fn taken_by(beginning: &[u8]) -> Option<i64> {
+        #[derive(Deserialize)]
+        struct Head {
+            taken: i64,
+        }
+        let end = memmem::find(beginning, br#","partitions":"#)?;
+        let head = [&beginning[..end], b"}"].concat();
+        serde_json::from_slice(&head).ok().map(|Head { taken }| taken)
+    }
+
     /// A partition's log, as readers with `read_uncommitted` get it.
     pub fn partition(&self, partition: &TopicPartition) -> Option<&PartitionLog> {
         find(&self.partitions, partition)
@@ -173,6 +185,25 @@ mod tests {
             log.record(*offset, value.as_bytes());
         }
         log.finish(0..end)
+    }
+
+    #[test]
+    fn when_a_log_was_taken_is_told_by_the_beginning_of_its_file() {
+        let log = LogSummary {
+            schema: SCHEMA,
+            taken: 1_795_000_000_000,
+            ..LogSummary::default()
+        };
+        let text = serde_json::to_vec(&log).unwrap();
+        assert_eq!(LogSummary::taken_by(&text), Some(log.taken));
+        for other in [
+            "",
+            "{",
+            r#"{"partitions":[],"taken":5}"#,
+            r#"{"schema":2,"partitions":[]}"#,
+        ] {
+            assert_eq!(LogSummary::taken_by(other.as_bytes()), None, "{other}");
+        }
     }
 
     #[test]

@@ -5,22 +5,16 @@
 //! when a request that overtook a failed one is refused, as after a move of leaders. So what was in flight from the begin
 //! of the send that was given up, or from when the epoch before was last seen, until then is excused, and nothing else is.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::timeline::event::TopicPartition;
-use crate::workload::ledger::Settled;
 use crate::workload::ledger::history::Sends;
 
 /// How long what was settled by when is remembered, in milliseconds: longer than any send is waited for.
 const REMEMBERED_MS: i64 = 120_000;
 
-/// What was acknowledged by when, of one producer.
+/// The first sequence number that was not acknowledged yet, of one producer and partition, by the times of lines; the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Excuses(BTreeMap<TopicPartition, Acknowledged>);
-
-/// A partition's first sequence number that was not acknowledged yet, by the times of lines; the oldest first.
-#[derive(Debug, Default)]
-struct Acknowledged {
+pub(super) struct Acknowledged {
     until: VecDeque<(i64, u64)>,
     forgot: bool,
 }
@@ -33,8 +27,10 @@ impl Acknowledged {
         before.map_or(0, |(_, until)| *until)
     }
 
-    fn note(&mut self, at: i64, until: u64) {
-        self.until.push_back((at, until));
+    /// Takes note of a line of the ledger, of this time, that has been applied to the partition's sends.
+    pub(super) fn note(&mut self, at: i64, sends: &Sends) {
+        let last = sends.acked.last().max(sends.acked_later.last());
+        self.until.push_back((at, last.map_or(0, |last| last + 1)));
         let old = |then: &(i64, u64)| at.saturating_sub(then.0) > REMEMBERED_MS;
         // The last of the old ones still holds at the begin of what is remembered.
         while self.until.get(1).is_some_and(old) {
@@ -42,32 +38,9 @@ impl Acknowledged {
             self.forgot = true;
         }
     }
-}
 
-impl Excuses {
     /// Excuses what was in flight then, or has been sent since.
-    pub(super) fn excuse(&self, then: i64, partitions: &mut BTreeMap<TopicPartition, Sends>) {
-        for (partition, sends) in partitions {
-            let first = self
-                .0
-                .get(partition)
-                .map_or(0, |acknowledged| acknowledged.before(then));
-            sends.excused.insert_range(first..sends.reserved);
-        }
-    }
-
-    /// Takes note of a line of the ledger that has been applied to `partitions`.
-    pub(super) fn note(&mut self, at: i64, line: Vec<Settled>, partitions: &mut BTreeMap<TopicPartition, Sends>) {
-        let begun = line.iter().flat_map(|settled| &settled.troubled).map(|span| span.first);
-        if let Some(begun) = begun.min() {
-            self.excuse(begun, partitions);
-        }
-        for settled in line.into_iter().filter(|settled| !settled.acked.is_empty()) {
-            let partition = (settled.topic, settled.partition);
-            let sends = partitions.get(&partition);
-            let last = sends.and_then(|sends| sends.acked.last().max(sends.acked_later.last()));
-            let until = last.map_or(0, |last| last + 1);
-            self.0.entry(partition).or_default().note(at, until);
-        }
+    pub(super) fn excuse(&self, then: i64, sends: &mut Sends) {
+        sends.excused.insert_range(self.before(then)..sends.reserved);
     }
 }

@@ -26,9 +26,11 @@ pub use writer::Writer;
 pub const SCHEMA: u32 = 2;
 
 /// One line of a ledger. The first line of a file is [`Producer`](Line::Producer) or [`Consumer`](Line::Consumer).
+// Who reads ledgers need not own the names of which they are full: `Name` is what holds one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "line", rename_all = "kebab-case")]
-pub enum Line {
+#[schemars(rename = "Line")]
+pub enum Line<Name = String> {
     /// A producer began.
     Producer(ProducerHeader),
     /// A consumer began.
@@ -49,7 +51,7 @@ pub enum Line {
         horizon: i64,
         /// What was settled; partitions of which nothing was are left out.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        partitions: Vec<Settled>,
+        partitions: Vec<Settled<Name>>,
     },
     /// What was delivered to the consumer since the last such line.
     Delivered {
@@ -57,7 +59,7 @@ pub enum Line {
         at: i64,
         /// What was delivered.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        partitions: Vec<Delivered>,
+        partitions: Vec<Delivered<Name>>,
     },
     /// How long the sends took that were acknowledged, or the messages that were delivered, since the last such line;
     /// once a second.
@@ -65,7 +67,7 @@ pub enum Line {
         /// When.
         at: i64,
         /// By partition and, for a consumer, by the producer of the messages.
-        partitions: Vec<Took>,
+        partitions: Vec<Took<Name>>,
     },
     /// A rebalance gave the consumer these partitions, beside those it kept.
     Assigned(Rebalanced),
@@ -76,7 +78,7 @@ pub enum Line {
         /// When.
         at: i64,
         /// The offsets after the last processed message.
-        offsets: Vec<Committed>,
+        offsets: Vec<Committed<Name>>,
     },
     /// The idempotent client has taken a new producer epoch, and may have sent again under it what was in flight.
     Epoch {
@@ -153,9 +155,10 @@ pub struct Reserved {
 
 /// What became of sends to one partition.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Settled {
+#[schemars(rename = "Settled")]
+pub struct Settled<Name = String> {
     /// The topic.
-    pub topic: String,
+    pub topic: Name,
     /// The partition.
     pub partition: i32,
     /// Acknowledged sends, with the offsets that brokers told; −1 where no message of the run was told its own.
@@ -180,14 +183,15 @@ pub struct Settled {
 
 /// How long messages of one partition took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Took {
+#[schemars(rename = "Took")]
+pub struct Took<Name = String> {
     /// The topic.
-    pub topic: String,
+    pub topic: Name,
     /// The partition.
     pub partition: i32,
     /// The producer of the messages; `None` in that producer's own ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub producer: Option<String>,
+    pub producer: Option<Name>,
     /// In a producer's ledger from the send to its acknowledgement, by librdkafka's clock; in a consumer's from the send
     /// to the delivery, by the two clocks of their hosts, to the millisecond.
     pub micros: Latency,
@@ -195,9 +199,10 @@ pub struct Took {
 
 /// What was delivered from one partition.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Delivered {
+#[schemars(rename = "Delivered")]
+pub struct Delivered<Name = String> {
     /// The topic.
-    pub topic: String,
+    pub topic: Name,
     /// The partition.
     pub partition: i32,
     /// Runs of offsets `[first, last]`, in the order of delivery: a new run begins wherever the next offset was
@@ -227,9 +232,10 @@ pub struct Rebalanced {
 
 /// A committed offset.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Committed {
+#[schemars(rename = "Committed")]
+pub struct Committed<Name = String> {
     /// The topic.
-    pub topic: String,
+    pub topic: Name,
     /// The partition.
     pub partition: i32,
     /// The offset after the last processed message.

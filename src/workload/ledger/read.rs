@@ -1,22 +1,25 @@
 //! Reading ledgers, line by line.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use indexmap::{Equivalent, IndexMap};
 use serde::Deserialize;
 
 use crate::lines;
 use crate::processors;
 use crate::timeline::event::TopicPartition;
 use crate::workload::latency::Latency;
-use crate::workload::ledger::excuse::Excuses;
+use crate::workload::ledger::excuse::Acknowledged;
 use crate::workload::ledger::history::{
-    ConsumerHistory, Jump, Ledgers, Overcommit, ProducerHistory, Rebalance, RebalanceKind, Sends, Tenure, Tide,
+    ConsumerHistory, Deliveries, Jump, Ledgers, Overcommit, ProducerHistory, Rebalance, RebalanceKind, Sends, Tenure,
+    Tide,
 };
-use crate::workload::ledger::{Committed, Delivered, Line, Rebalanced, SCHEMA, Settled};
+use crate::workload::ledger::{Delivered, Line, SCHEMA, Settled};
 use crate::workload::placements::Placed;
 use crate::workload::spans::{Activity, Span};
 
@@ -83,13 +86,13 @@ impl Ledgers {
     /// When a file cannot be read, has another schema, or a whole line of it is not a ledger's.
     pub fn read<R: BufRead + Send>(files: impl IntoIterator<Item = (String, R)>, scope: Scope) -> anyhow::Result<Self> {
         let histories = processors::each(files.into_iter().collect(), |(name, file)| {
-            History::read(file, scope).with_context(|| format!("cannot read the ledger {name}"))
+            read(file, scope).with_context(|| format!("cannot read the ledger {name}"))
         });
         let mut ledgers = Self::default();
         for history in histories {
             match history? {
-                Some(History::Producer(history, _)) => ledgers.producers.push(history),
-                Some(History::Consumer(history, _)) => ledgers.consumers.push(history),
+                Some(History::Producer(history)) => ledgers.producers.push(history),
+                Some(History::Consumer(history)) => ledgers.consumers.push(history),
                 None => {}
             }
         }
@@ -104,31 +107,35 @@ impl Ledgers {
     }
 }
 
+/// A name in a line that is being read: a part of the line, unless it is written with escapes.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
 /// Reads a line. Those kinds that nearly all lines of a ledger are of are taken from its beginning, where khd writes them:
 /// to have serde look for the kind makes it keep every line in pieces first, and takes twice as long.
-fn parse(line: &[u8]) -> serde_json::Result<Line> {
+fn parse(line: &[u8]) -> serde_json::Result<Line<Name<'_>>> {
     #[derive(Deserialize)]
-    struct At<T> {
+    struct SettledAt<T> {
         at: i64,
+        horizon: i64,
+        #[serde(default = "Vec::new")]
         partitions: Vec<T>,
     }
     #[derive(Deserialize)]
-    struct SettledAt {
+    struct DeliveredAt<T> {
         at: i64,
-        horizon: i64,
-        #[serde(default)]
-        partitions: Vec<Settled>,
+        #[serde(default = "Vec::new")]
+        partitions: Vec<T>,
     }
     #[derive(Deserialize)]
-    struct CommittedAt {
+    struct CommittedAt<T> {
         at: i64,
-        offsets: Vec<Committed>,
+        offsets: Vec<T>,
     }
     #[derive(Deserialize)]
-    struct DeliveredAt {
+    struct LatencyAt<T> {
         at: i64,
-        #[serde(default)]
-        partitions: Vec<Delivered>,
+        partitions: Vec<T>,
     }
 
     let kind = line
@@ -156,11 +163,63 @@ fn parse(line: &[u8]) -> serde_json::Result<Line> {
             Line::Committed { at, offsets }
         }
         Some(b"latency") => {
-            let At { at, partitions } = serde_json::from_slice(line)?;
+            let LatencyAt { at, partitions } = serde_json::from_slice(line)?;
             Line::Latency { at, partitions }
         }
         _ => serde_json::from_slice(line)?,
     })
+}
+
+/// What is known of each partition while a ledger is read.
+struct Partitions<T>(IndexMap<TopicPartition, T>);
+
+/// A partition whose name nobody has to own to look it up. Its hash is that of a [`TopicPartition`].
+#[derive(Hash)]
+struct Key<'a>(&'a str, i32);
+
+impl Equivalent<TopicPartition> for Key<'_> {
+    fn equivalent(&self, key: &TopicPartition) -> bool {
+        self.1 == key.1 && self.0 == key.0
+    }
+}
+
+impl<T: Default> Partitions<T> {
+    fn none() -> Self {
+        Self(IndexMap::new())
+    }
+
+    /// What is known of a partition; nothing yet, where it was not named before.
+    fn of(&mut self, topic: &str, partition: i32) -> &mut T {
+        let place = match self.0.get_index_of(&Key(topic, partition)) {
+            Some(place) => place,
+            None => self.0.insert_full((topic.to_owned(), partition), T::default()).0,
+        };
+        &mut self.0[place]
+    }
+}
+
+/// What a ledger tells.
+enum History {
+    Producer(ProducerHistory),
+    Consumer(ConsumerHistory),
+}
+
+/// A ledger that is being read.
+enum Reading {
+    Producer(ProducerReading),
+    Consumer(ConsumerReading),
+}
+
+/// A producer's history, and its partitions, which it does not have yet.
+struct ProducerReading {
+    history: ProducerHistory,
+    partitions: Partitions<(Sends, Acknowledged)>,
+}
+
+/// A consumer's history, and its partitions, which it does not have yet.
+struct ConsumerReading {
+    history: ConsumerHistory,
+    partitions: Partitions<(Deliveries, Position)>,
 }
 
 /// Where a consumer is in a partition.
@@ -172,39 +231,32 @@ struct Position {
     processed: i64,
 }
 
-type Positions = BTreeMap<TopicPartition, Position>;
-
-enum History {
-    Producer(ProducerHistory, Excuses),
-    Consumer(ConsumerHistory, Positions),
+fn read(file: impl BufRead, scope: Scope) -> anyhow::Result<Option<History>> {
+    let mut reading: Option<Reading> = None;
+    lines::each(file, LONGEST_LINE, |number, line| {
+        if !line.ends_with(b"\n") {
+            // It is not whole yet.
+            return Ok(());
+        }
+        let line = parse(line).with_context(|| format!("line {number} is not a ledger's"))?;
+        match reading.as_mut() {
+            None => reading = Some(Reading::begin(line)?),
+            Some(reading) => reading
+                .take(line, scope)
+                .with_context(|| format!("line {number} is out of place"))?,
+        }
+        anyhow::Ok(())
+    })?;
+    Ok(reading.map(Reading::end))
 }
 
-impl History {
-    fn read(file: impl BufRead, scope: Scope) -> anyhow::Result<Option<Self>> {
-        let mut history: Option<Self> = None;
-        lines::each(file, LONGEST_LINE, |number, line| {
-            if !line.ends_with(b"\n") {
-                // It is not whole yet.
-                return Ok(());
-            }
-            let line = parse(line).with_context(|| format!("line {number} is not a ledger's"))?;
-            match history.as_mut() {
-                None => history = Some(Self::begin(line)?),
-                Some(history) => history
-                    .apply(line, scope)
-                    .with_context(|| format!("line {number} is out of place"))?,
-            }
-            anyhow::Ok(())
-        })?;
-        Ok(history)
-    }
-
-    fn begin(line: Line) -> anyhow::Result<Self> {
-        let (schema, history) = match line {
+impl Reading {
+    fn begin(line: Line<Name<'_>>) -> anyhow::Result<Self> {
+        let (schema, reading) = match line {
             Line::Producer(header) => (
                 header.schema,
-                Self::Producer(
-                    ProducerHistory {
+                Self::Producer(ProducerReading {
+                    history: ProducerHistory {
                         horizon: header.started,
                         last: header.started,
                         header,
@@ -213,13 +265,13 @@ impl History {
                         closed: false,
                         notes: Vec::new(),
                     },
-                    Excuses::default(),
-                ),
+                    partitions: Partitions::none(),
+                }),
             ),
             Line::Consumer(header) => (
                 header.schema,
-                Self::Consumer(
-                    ConsumerHistory {
+                Self::Consumer(ConsumerReading {
+                    history: ConsumerHistory {
                         last: header.started,
                         header,
                         partitions: BTreeMap::new(),
@@ -228,21 +280,38 @@ impl History {
                         closed: false,
                         notes: Vec::new(),
                     },
-                    Positions::new(),
-                ),
+                    partitions: Partitions::none(),
+                }),
             ),
             _ => bail!("it does not begin with a header"),
         };
         if schema != SCHEMA {
             bail!("it has schema {schema}; this khd reads schema {SCHEMA}");
         }
-        Ok(history)
+        Ok(reading)
     }
 
-    fn apply(&mut self, line: Line, scope: Scope) -> anyhow::Result<()> {
+    fn take(&mut self, line: Line<Name<'_>>, scope: Scope) -> anyhow::Result<()> {
         match self {
-            Self::Producer(history, excuses) => history.apply(line, scope, excuses),
-            Self::Consumer(history, positions) => history.apply(line, scope, positions),
+            Self::Producer(reading) => reading.take(line, scope),
+            Self::Consumer(reading) => reading.take(line, scope),
+        }
+    }
+
+    fn end(self) -> History {
+        match self {
+            Self::Producer(ProducerReading { history, partitions }) => History::Producer(ProducerHistory {
+                partitions: partitions.0.into_iter().map(|(key, (sends, _))| (key, sends)).collect(),
+                ..history
+            }),
+            Self::Consumer(ConsumerReading { history, partitions }) => History::Consumer(ConsumerHistory {
+                partitions: partitions
+                    .0
+                    .into_iter()
+                    .map(|(key, (deliveries, _))| (key, deliveries))
+                    .collect(),
+                ..history
+            }),
         }
     }
 }
@@ -252,13 +321,14 @@ fn second(by_second: &mut BTreeMap<i64, Latency>, at: i64) -> &mut Latency {
     by_second.entry(at.div_euclid(1000)).or_default()
 }
 
-impl ProducerHistory {
-    fn apply(&mut self, line: Line, scope: Scope, excuses: &mut Excuses) -> anyhow::Result<()> {
+impl ProducerReading {
+    fn take(&mut self, line: Line<Name<'_>>, scope: Scope) -> anyhow::Result<()> {
+        let history = &mut self.history;
         match line {
             Line::Reserve { at, partitions } => {
-                self.last = at;
+                history.last = at;
                 for reserved in partitions {
-                    let sends = self.partitions.entry((reserved.topic, reserved.partition)).or_default();
+                    let (sends, _) = self.partitions.of(&reserved.topic, reserved.partition);
                     sends.reserved = sends.reserved.max(reserved.until);
                 }
             }
@@ -267,35 +337,39 @@ impl ProducerHistory {
                 horizon,
                 partitions,
             } => {
-                self.last = at;
-                self.horizon = horizon;
+                history.last = at;
+                history.horizon = horizon;
                 for settled in &partitions {
-                    let key = (settled.topic.clone(), settled.partition);
-                    self.partitions.entry(key).or_default().apply(settled, at, scope);
+                    let (sends, acknowledged) = self.partitions.of(&settled.topic.0, settled.partition);
+                    sends.apply(settled, at, scope);
+                    if history.header.idempotent && !settled.acked.is_empty() {
+                        acknowledged.note(at, sends);
+                    }
                 }
-                if self.header.idempotent {
-                    excuses.note(at, partitions, &mut self.partitions);
+                let troubled = partitions.iter().flat_map(|settled| &settled.troubled);
+                if let Some(begun) = troubled.map(|span| span.first).min() {
+                    self.excuse(begun);
                 }
             }
             Line::Epoch { at, since } => {
-                self.last = at;
-                excuses.excuse(since, &mut self.partitions);
+                history.last = at;
+                self.excuse(since);
             }
             Line::Latency { at, partitions } if at >= scope.since => {
-                let second = second(&mut self.latency, at);
+                let second = second(&mut history.latency, at);
                 for of in partitions {
                     second.merge(&of.micros);
-                    let sends = self.partitions.entry((of.topic, of.partition)).or_default();
+                    let (sends, _) = self.partitions.of(&of.topic.0, of.partition);
                     sends.latency.merge(&of.micros);
                 }
             }
             Line::Latency { .. } => {}
-            Line::Note { at, message } => self.notes.push((at, message)),
+            Line::Note { at, message } => history.notes.push((at, message)),
             Line::Closed { at } => {
-                self.last = at;
-                self.closed = true;
+                history.last = at;
+                history.closed = true;
                 // A clean end settles all that was sent: what is left of the reservation never was.
-                for sends in self.partitions.values_mut() {
+                for (sends, _) in self.partitions.0.values_mut() {
                     sends.reserved = sends.settled().last().map_or(0, |last| last + 1);
                 }
             }
@@ -303,10 +377,19 @@ impl ProducerHistory {
         }
         Ok(())
     }
+
+    /// Excuses what was in flight then, or has been sent since, in any partition.
+    fn excuse(&mut self, then: i64) {
+        if self.history.header.idempotent {
+            for (sends, acknowledged) in self.partitions.0.values_mut() {
+                acknowledged.excuse(then, sends);
+            }
+        }
+    }
 }
 
 impl Sends {
-    fn apply(&mut self, settled: &Settled, at: i64, scope: Scope) {
+    fn apply(&mut self, settled: &Settled<Name<'_>>, at: i64, scope: Scope) {
         let judged = at <= scope.until;
         let told = |run: &&Placed| run.offset >= 0 && run.count > 0;
         for run in settled
@@ -364,90 +447,83 @@ impl Sends {
     }
 }
 
-impl ConsumerHistory {
-    fn apply(&mut self, line: Line, scope: Scope, positions: &mut Positions) -> anyhow::Result<()> {
+impl ConsumerReading {
+    fn take(&mut self, line: Line<Name<'_>>, scope: Scope) -> anyhow::Result<()> {
+        let history = &mut self.history;
         match line {
             Line::Delivered { at, partitions } => {
-                self.last = at;
+                history.last = at;
                 for delivered in &partitions {
-                    self.delivered(delivered, at, scope, positions);
+                    let (deliveries, position) = self.partitions.of(&delivered.topic.0, delivered.partition);
+                    if deliveries.tenures.is_empty() {
+                        // Its assignment is in no ledger: it assigned the partition to itself.
+                        deliveries.tenures.push(Tenure {
+                            since: history.header.started,
+                            ..Tenure::default()
+                        });
+                    }
+                    deliveries.apply(delivered, at, scope, position);
                 }
             }
             Line::Latency { at, partitions } if at >= scope.since => {
-                let second = second(&mut self.latency, at);
+                let second = second(&mut history.latency, at);
                 for of in partitions {
                     second.merge(&of.micros);
-                    let deliveries = self.partitions.entry((of.topic, of.partition)).or_default();
-                    let by_producer = deliveries.latency.entry(of.producer.unwrap_or_default());
-                    by_producer.or_default().merge(&of.micros);
+                    let (deliveries, _) = self.partitions.of(&of.topic.0, of.partition);
+                    let producer = of.producer.as_ref().map_or("", |producer| &producer.0);
+                    match deliveries.latency.get_mut(producer) {
+                        Some(by_producer) => by_producer.merge(&of.micros),
+                        None => drop(deliveries.latency.insert(producer.to_owned(), of.micros)),
+                    }
                 }
             }
             Line::Latency { .. } => {}
             Line::Assigned(what) => {
-                self.last = what.at;
-                self.assigned(&what, positions);
+                history.last = what.at;
+                for (topic, partition) in &what.partitions {
+                    let (deliveries, position) = self.partitions.of(topic, *partition);
+                    // Whoever held the partition meanwhile moved on from there: the next delivery is no jump.
+                    position.last = None;
+                    deliveries.tenures.push(Tenure {
+                        since: what.at,
+                        until: what.at,
+                        generation: what.generation,
+                        ..Tenure::default()
+                    });
+                }
                 let kind = RebalanceKind::Assigned;
-                self.rebalances.push(Rebalance { kind, what });
+                history.rebalances.push(Rebalance { kind, what });
             }
             Line::Revoked(what) => {
-                self.last = what.at;
+                history.last = what.at;
                 let kind = RebalanceKind::Revoked;
-                self.rebalances.push(Rebalance { kind, what });
+                history.rebalances.push(Rebalance { kind, what });
             }
             Line::Committed { at, offsets } => {
-                self.last = at;
-                offsets.into_iter().for_each(|one| self.committed(one, at, positions));
+                history.last = at;
+                for committed in offsets {
+                    let (deliveries, position) = self.partitions.of(&committed.topic.0, committed.partition);
+                    let (offset, processed) = (committed.offset, position.processed);
+                    deliveries.committed = Some(offset);
+                    if offset > processed {
+                        deliveries.overcommits.push(Overcommit { at, offset, processed });
+                    }
+                }
             }
-            Line::Note { at, message } => self.notes.push((at, message)),
+            Line::Note { at, message } => history.notes.push((at, message)),
             Line::Closed { at } => {
-                self.last = at;
-                self.closed = true;
+                history.last = at;
+                history.closed = true;
             }
             _ => bail!("it is not a consumer's"),
         }
         Ok(())
     }
+}
 
-    fn assigned(&mut self, what: &Rebalanced, positions: &mut Positions) {
-        for partition in &what.partitions {
-            // Whoever held the partition meanwhile moved on from there: the next delivery is no jump.
-            positions.entry(partition.clone()).or_default().last = None;
-            let deliveries = self.partitions.entry(partition.clone()).or_default();
-            deliveries.tenures.push(Tenure {
-                since: what.at,
-                until: what.at,
-                generation: what.generation,
-                ..Tenure::default()
-            });
-        }
-    }
-
-    fn committed(&mut self, committed: Committed, at: i64, positions: &mut Positions) {
-        let key = (committed.topic, committed.partition);
-        let processed = positions.entry(key.clone()).or_default().processed;
-        let deliveries = self.partitions.entry(key).or_default();
-        deliveries.committed = Some(committed.offset);
-        if committed.offset > processed {
-            deliveries.overcommits.push(Overcommit {
-                at,
-                offset: committed.offset,
-                processed,
-            });
-        }
-    }
-
-    fn delivered(&mut self, delivered: &Delivered, at: i64, scope: Scope, positions: &mut Positions) {
-        let key = (delivered.topic.clone(), delivered.partition);
-        let position = positions.entry(key.clone()).or_default();
-        let deliveries = self.partitions.entry(key).or_default();
-        if deliveries.tenures.is_empty() {
-            // Its assignment is in no ledger: it assigned the partition to itself.
-            deliveries.tenures.push(Tenure {
-                since: self.header.started,
-                ..Tenure::default()
-            });
-        }
-        let Some(tenure) = deliveries.tenures.last_mut() else {
+impl Deliveries {
+    fn apply(&mut self, delivered: &Delivered<Name<'_>>, at: i64, scope: Scope, position: &mut Position) {
+        let Some(tenure) = self.tenures.last_mut() else {
             return;
         };
         for &(first, last) in &delivered.runs {
@@ -455,7 +531,7 @@ impl ConsumerHistory {
                 continue;
             }
             if let Some(from) = position.last.filter(|from| from + 1 != first) {
-                deliveries.jumps.push(Jump { from, to: first, at });
+                self.jumps.push(Jump { from, to: first, at });
             }
             position.last = Some(last);
             position.processed = position.processed.max(last + 1);
@@ -463,7 +539,7 @@ impl ConsumerHistory {
             tenure.count = tenure.count.saturating_add((last - first) as u64 + 1);
         }
         tenure.until = at;
-        scope.add_to(&mut deliveries.times, &delivered.spans);
+        scope.add_to(&mut self.times, &delivered.spans);
     }
 }
 

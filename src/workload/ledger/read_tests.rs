@@ -328,3 +328,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn lines_that_are_read_without_a_detour_are_read_as_any_other() {
+    for line in [
+        r#"{"line":"settled","at":9,"horizon":7,"partitions":[{"topic":"t","partition":1,"acked":[[0,2,5]],"spans":[[1,2,2]]}]}"#,
+        r#"{"line":"settled","at":9,"horizon":7}"#,
+        r#"{"line":"delivered","at":9,"partitions":[{"topic":"t","partition":1,"runs":[[5,6]],"spans":[]}]}"#,
+        r#"{"line":"delivered","at":9}"#,
+        r#"{"line":"committed","at":9,"offsets":[{"topic":"\u0074","partition":1,"offset":7}]}"#,
+        r#"{"line":"latency","at":9,"partitions":[{"topic":"t","partition":1,"producer":"p","micros":[[10,1]]}]}"#,
+        r#"{"line":"closed","at":9}"#,
+    ] {
+        let read = parse(line.as_bytes()).unwrap();
+        assert_eq!(read, serde_json::from_str(line).unwrap(), "{line}");
+    }
+    for line in [
+        r#"{"line":"latency","at":9}"#,
+        r#"{"line":"committed","at":9}"#,
+        r#"{"line":"settled"}"#,
+    ] {
+        assert!(parse(line.as_bytes()).is_err(), "{line}");
+    }
+}
