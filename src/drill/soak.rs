@@ -7,6 +7,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::drill::condition::Condition;
 use crate::drill::plan::{Action, Fail, Step};
+use crate::topology::Topology;
 
 /// What a soak draws from.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +16,19 @@ pub struct Soak {
     pub length: Duration,
     /// Faults, each with its weight.
     pub faults: Vec<(u32, Fail)>,
+}
+
+impl Soak {
+    /// Without faults whose targets the lab does not have, since its metadata is kept by others. Where none would be left,
+    /// all are: the drill cannot be run then, which is for who runs it to say.
+    pub fn of(&self, topology: &Topology) -> Self {
+        let there = |(_, fail): &&(u32, Fail)| fail.targets.iter().all(|target| target.there(topology).is_ok());
+        let faults: Vec<(u32, Fail)> = self.faults.iter().filter(there).cloned().collect();
+        Self {
+            length: self.length,
+            faults: if faults.is_empty() { self.faults.clone() } else { faults },
+        }
+    }
 }
 
 /// The shortest and the longest time that a fault is held, in seconds.
@@ -95,6 +109,7 @@ mod tests {
     use super::*;
     use crate::faults::How;
     use crate::faults::selector::{Pool, Selector};
+    use crate::settings::{Flavor, Settings};
 
     fn soak() -> Soak {
         let fail = |name: &str| Fail {
@@ -122,6 +137,23 @@ mod tests {
         insta::assert_snapshot!(words(7, 180).join("\n"));
         assert_eq!(words(7, 600), words(7, 600));
         assert_ne!(words(7, 600), words(8, 600));
+    }
+
+    #[test]
+    fn only_servers_that_the_lab_has_are_drawn() {
+        let lab = |flavor| {
+            Topology::of(&Settings {
+                flavor,
+                ..Settings::default()
+            })
+        };
+        let mut mixed = soak();
+        mixed.faults[0].1.targets = vec![Selector::Random(Pool::ZooKeeper)];
+        mixed.faults[1].1.targets = vec![Selector::Random(Pool::Controller)];
+        assert_eq!(mixed.of(&lab(Flavor::ZooKeeper)).faults, mixed.faults[..1]);
+        assert_eq!(mixed.of(&lab(Flavor::Kraft)).faults, mixed.faults[1..]);
+        mixed.faults.pop();
+        assert_eq!(mixed.of(&lab(Flavor::KraftSeparate)), mixed);
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub enum Selector {
     ZooKeeperLeader,
     /// `all-brokers`.
     AllBrokers,
-    /// `random`: any broker; `random:zookeeper`, `random:consumer`, `random:producer`: any of those.
+    /// `random`: any broker; `random:zookeeper`, `random:controller`, `random:consumer`, `random:producer`: any of those.
     Random(Pool),
 }
 
@@ -45,6 +45,8 @@ pub enum Pool {
     Broker,
     /// ZooKeeper servers.
     ZooKeeper,
+    /// Voters of KRaft's metadata quorum, which in combined mode are brokers too.
+    Controller,
     /// Consumers.
     Consumer,
     /// Producers.
@@ -52,12 +54,19 @@ pub enum Pool {
 }
 
 impl Pool {
-    const ALL: [Self; 4] = [Self::Broker, Self::ZooKeeper, Self::Consumer, Self::Producer];
+    const ALL: [Self; 5] = [
+        Self::Broker,
+        Self::ZooKeeper,
+        Self::Controller,
+        Self::Consumer,
+        Self::Producer,
+    ];
 
     fn word(self) -> &'static str {
         match self {
             Self::Broker => "broker",
             Self::ZooKeeper => "zookeeper",
+            Self::Controller => "controller",
             Self::Consumer => CONSUMER,
             Self::Producer => PRODUCER,
         }
@@ -72,7 +81,7 @@ pub const ROLES: [&str; 7] = [
     "coordinator:GROUP",
     "zookeeper-leader",
     "all-brokers",
-    "random[:broker|zookeeper|consumer|producer]",
+    "random[:broker|zookeeper|controller|consumer|producer]",
 ];
 
 impl FromStr for Selector {
@@ -93,7 +102,9 @@ impl FromStr for Selector {
                 .into_iter()
                 .find(|pool| pool.word() == of)
                 .map(Self::Random)
-                .ok_or_else(|| format!("`{text}`: random takes one of broker, zookeeper, consumer, producer")),
+                .ok_or_else(|| {
+                    format!("`{text}`: random takes one of broker, zookeeper, controller, consumer, producer")
+                }),
             ("leader" | "follower", of) => {
                 let partition = of.and_then(partition);
                 let partition = partition.ok_or_else(|| format!("`{text}`: write it as {role}:TOPIC/PARTITION"))?;
@@ -185,6 +196,7 @@ impl Selector {
     pub fn there(&self, topology: &Topology) -> Result<(), Expected> {
         let missing = match self {
             Self::ZooKeeperLeader | Self::Random(Pool::ZooKeeper) => topology.zookeepers.is_empty(),
+            Self::Random(Pool::Controller) => topology.controllers.is_empty(),
             Self::Named(name) => is_keeper(name) && !topology.servers().any(|server| server == name),
             _ => false,
         };
@@ -215,7 +227,10 @@ impl Selector {
         let zookeeper = || topology.zookeepers.first().map(|server| server.service.clone());
         let name = match self {
             Self::Named(name) => Some(name.clone()),
-            Self::Controller => topology.controllers.first().map(|c| c.service.clone()).or_else(broker),
+            Self::Controller | Self::Random(Pool::Controller) => {
+                let controller = topology.controllers.first();
+                controller.map(|controller| controller.service.clone()).or_else(broker)
+            }
             Self::ZooKeeperLeader | Self::Random(Pool::ZooKeeper) => zookeeper(),
             Self::Random(pool @ (Pool::Consumer | Pool::Producer)) => Some(pool.word().to_owned()),
             _ => broker(),
@@ -269,6 +284,7 @@ impl Selector {
                 let of: Vec<String> = match pool {
                     Pool::Broker => expected.brokers.keys().cloned().collect(),
                     Pool::ZooKeeper => expected.zookeepers.clone(),
+                    Pool::Controller => expected.controllers.keys().cloned().collect(),
                     Pool::Consumer | Pool::Producer => clients(project, pool.word()),
                 };
                 // One that is out already would be hit twice.
@@ -389,6 +405,7 @@ mod tests {
             "all-brokers",
             "random",
             "random:zookeeper",
+            "random:controller",
         ] {
             assert_eq!(text.parse::<Selector>().unwrap().to_string(), text);
         }
@@ -441,7 +458,15 @@ mod tests {
                 format!("there is no {text} in this lab, whose metadata is kept by its brokers")
             );
         }
-        there(Flavor::KraftSeparate, "controller3").unwrap();
+        for text in ["controller3", "random:controller"] {
+            there(Flavor::KraftSeparate, text).unwrap();
+            let why = there(Flavor::ZooKeeper, text).unwrap_err();
+            assert_eq!(
+                why,
+                format!("there is no {text} in this lab, whose metadata is kept by ZooKeeper")
+            );
+        }
+        there(Flavor::Kraft, "random:controller").unwrap();
         for flavor in [Flavor::ZooKeeper, Flavor::Kraft, Flavor::KraftSeparate] {
             there(flavor, "controller").unwrap();
         }

@@ -167,9 +167,14 @@ async fn one(
     cancel: &CancellationToken,
 ) -> anyhow::Result<Row> {
     let name = &script.name;
-    let plan = script.plan(host.lab.limits(), seed, args.length);
+    let plan = script.plan(&host.lab.topology, host.lab.limits(), seed, args.length);
     let actions = plan.actions();
-    if let Some(why) = impossible(&host.lab, &actions).await? {
+    let unsuited = script.unsuited(host.lab.topology.flavor);
+    let why = match unsuited {
+        Some(why) => Some(why),
+        None => impossible(&host.lab, &actions).await?,
+    };
+    if let Some(why) = why {
         tell!("{name} is skipped: {why}");
         return Ok(Row::not_judged(
             name,

@@ -10,6 +10,7 @@ use crate::drill::machine::Machine;
 use crate::drill::script::Script;
 use crate::error::{Exit, Expected};
 use crate::timeline::limits::Limits;
+use crate::topology::Topology;
 
 /// Show a drill: its file, or the steps that it comes to
 #[derive(Debug, clap::Args)]
@@ -35,8 +36,9 @@ pub struct Args {
 pub fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let (file, mut text) = find::text(&args.drill)?;
     if args.plan {
-        let script = Script::read(&file, &text, &settings.wanted()?.settings).map_err(Expected::from)?;
-        let plan = script.plan(Limits::new(), args.seed, args.length);
+        let settings = settings.wanted()?.settings;
+        let script = Script::read(&file, &text, &settings).map_err(Expected::from)?;
+        let plan = script.plan(&Topology::of(&settings), Limits::new(), args.seed, args.length);
         let machine = Machine::new(&plan);
         let tasks = machine.tasks().iter().enumerate();
         text = tasks

@@ -31,7 +31,7 @@ use crate::topology::Topology;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Targets: kafka2, zookeeper1, controller1, consumer-1, producer-1, consumer (all of them), controller, leader:TOPIC/PARTITION,
-follower:TOPIC/PARTITION, coordinator:GROUP, zookeeper-leader, all-brokers, random, random:zookeeper, random:consumer
+follower:TOPIC/PARTITION, coordinator:GROUP, zookeeper-leader, all-brokers, random, random:zookeeper, random:controller, random:consumer
 
 Examples:
   khd fail kafka2                                    stop it (SIGTERM) for 20 s

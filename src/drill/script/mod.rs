@@ -21,8 +21,9 @@ use serde_json::Value;
 use crate::drill::plan::{self, Action, Plan};
 use crate::drill::soak::{Soak, schedule};
 use crate::error::Expected;
-use crate::settings::{Settings, load};
+use crate::settings::{Flavor, Settings, load};
 use crate::timeline::limits::Limits;
+use crate::topology::Topology;
 
 pub use problem::{Problem, Problems};
 pub use read::NAME_RULE;
@@ -36,6 +37,8 @@ pub struct Script {
     pub purpose: String,
     /// By which it is found.
     pub tags: Vec<String>,
+    /// Flavors of labs that it is made for; none for any.
+    pub flavors: Vec<Flavor>,
     /// Settings of the lab that it wants, by their own paths.
     pub lab: Value,
     /// What is done.
@@ -97,15 +100,24 @@ impl Script {
         self.tags.iter().any(|own| own == tag)
     }
 
-    /// Its steps one by one, under limits that its own expectations go over; a soak is drawn by the seed, and takes
-    /// `length` where that is given.
-    pub fn plan(&self, mut limits: Limits, seed: u64, length: Option<Duration>) -> Plan {
+    /// Why it has no meaning in labs of that flavor, where it has none.
+    pub fn unsuited(&self, flavor: Flavor) -> Option<String> {
+        let suits = self.flavors.is_empty() || self.flavors.contains(&flavor);
+        (!suits).then(|| {
+            let made: Vec<String> = self.flavors.iter().map(Flavor::to_string).collect();
+            format!("it is made for flavor {}, and this lab is {flavor}", made.join(" or "))
+        })
+    }
+
+    /// Its steps one by one, under limits that its own expectations go over; a soak is drawn by the seed from the faults
+    /// whose targets the lab has, and takes `length` where that is given.
+    pub fn plan(&self, topology: &Topology, mut limits: Limits, seed: u64, length: Option<Duration>) -> Plan {
         limits.extend(self.expect.clone());
         Plan {
             drill: self.name.clone(),
             steps: match &self.course {
                 Course::Steps(steps) => unrolled(steps),
-                Course::Soak(soak) => schedule(soak, seed, length.unwrap_or(soak.length)),
+                Course::Soak(soak) => schedule(&soak.of(topology), seed, length.unwrap_or(soak.length)),
             },
             leave: false,
             seed,

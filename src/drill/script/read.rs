@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clap::ValueEnum as _;
 use serde_json::{Value, json};
 
 use super::fields::{Fields, Found};
@@ -10,13 +11,15 @@ use super::problem::Problem;
 use super::steps::Steps;
 use super::{Course, Script};
 use crate::drill::soak::Soak;
-use crate::settings::{Settings, load};
+use crate::settings::{Flavor, Settings, load};
 use crate::timeline::limits::Limits;
 use crate::topology::Topology;
 use crate::verdicts::{checks, expect};
 
 /// The keys of a drill.
-pub(super) const KEYS: [&str; 8] = ["name", "purpose", "tags", "lab", "steps", "soak", "expect", "skip"];
+pub(super) const KEYS: [&str; 9] = [
+    "name", "purpose", "tags", "flavors", "lab", "steps", "soak", "expect", "skip",
+];
 /// Parts of the settings that a drill may want otherwise; the others are about where the lab is, not what.
 pub(super) const LAB: [&str; 5] = ["zookeeper", "kafka", "topics", "producer", "consumer"];
 /// What a name is made of.
@@ -46,6 +49,9 @@ fn script(fields: Fields<'_>, base: &Settings, found: &mut Found) -> Option<Scri
         let tags = found.list(&entry.value, "tags").iter();
         tags.filter_map(|tag| self::name(tag, found)).collect()
     });
+    let flavors = fields
+        .get("flavors")
+        .map_or_else(Vec::new, |entry| flavors(entry, found));
     let lab = fields.get("lab");
     let settings = lab.and_then(|lab| settings(lab, base, found));
     let topology = Topology::of(settings.as_ref().unwrap_or(base));
@@ -56,6 +62,7 @@ fn script(fields: Fields<'_>, base: &Settings, found: &mut Found) -> Option<Scri
         name: name?,
         purpose: purpose?,
         tags,
+        flavors,
         lab: lab.map_or_else(|| json!({}), |lab| lab.value.value()),
         course: course?,
         expect: expect.unwrap_or_default(),
@@ -70,6 +77,30 @@ fn name(node: &Node, found: &mut Found) -> Option<String> {
         found.add(Problem::new(node.at, format!("`{name}` is no name ({NAME_RULE})")));
     }
     Some(name)
+}
+
+fn flavors(entry: &Entry, found: &mut Found) -> Vec<Flavor> {
+    let known = Flavor::value_variants();
+    let mut flavors = Vec::new();
+    for node in found.list(&entry.value, "flavors") {
+        let Some(word) = found.text(node, "a flavor") else {
+            continue;
+        };
+        match known.iter().find(|flavor| flavor.to_string() == word) {
+            Some(flavor) => flavors.push(*flavor),
+            None => {
+                let names: Vec<String> = known.iter().map(Flavor::to_string).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                found.add(Problem::unknown(
+                    node.at,
+                    format!("there is no flavor `{word}`"),
+                    &word,
+                    &names,
+                ));
+            }
+        }
+    }
+    flavors
 }
 
 /// The lab's settings with the drill's over them. Each value is tried alone first, so that each wrong one is pointed at.

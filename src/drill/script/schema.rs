@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::read::LAB;
 use crate::drill::condition::Condition;
 use crate::faults::How;
+use crate::settings::Flavor;
 use crate::verdicts::checks;
 
 /// A drill for khd: what is done to a Kafka lab, and what has to hold.
@@ -24,6 +25,9 @@ struct Drill {
     /// By which it is found: `khd drill run --tag TAG`. Drills tagged `negative` lose messages on purpose.
     #[serde(default)]
     tags: Vec<String>,
+    /// Flavors of labs that it is made for; in others it is skipped. Without this key, any.
+    #[serde(default)]
+    flavors: Vec<Flavor>,
     /// Settings of khd.yaml that the drill wants, by their own paths; anything else stays as the lab is.
     #[schemars(schema_with = "lab")]
     #[serde(default)]

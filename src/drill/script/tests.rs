@@ -5,6 +5,10 @@ use std::time::Duration;
 use super::*;
 use crate::drill::machine::Machine;
 
+fn lab() -> Topology {
+    Topology::of(&Settings::default())
+}
+
 fn problems(text: &str) -> String {
     Script::read("test.yaml", text, &Settings::default())
         .unwrap_err()
@@ -14,7 +18,7 @@ fn problems(text: &str) -> String {
 fn steps(text: &str) -> Vec<String> {
     let text = format!("name: test\npurpose: a test\n{text}");
     let script = Script::read("test.yaml", &text, &Settings::default()).unwrap_or_else(|wrong| panic!("{wrong}"));
-    let machine = Machine::new(&script.plan(Limits::new(), 0, None));
+    let machine = Machine::new(&script.plan(&lab(), Limits::new(), 0, None));
     let tasks = machine.tasks();
     tasks[1..tasks.len() - 3].iter().map(|task| task.words()).collect()
 }
@@ -126,7 +130,7 @@ fn what_a_drill_expects_goes_over_the_labs_limits() {
     let script = Script::read("test.yaml", text, &Settings::default()).unwrap();
     assert_eq!(script.settings(&Settings::default()).unwrap().consumer.replicas, 2);
     let limits = Limits::from([("gap".to_owned(), crate::timeline::limits::Bound::at_most(1.0))]);
-    let plan = script.plan(limits, 7, None);
+    let plan = script.plan(&lab(), limits, 7, None);
     assert!(plan.limits["gap"].holds(40_000.0) && !plan.limits["lost-write"].holds(0.0));
     assert_eq!(plan.seed, 7);
 }
@@ -194,14 +198,34 @@ fn what_the_reader_refuses_the_schema_refuses_too() {
     agree("name: t\npurpose: p\nsteps: []\nexpect: {lost-write: '> 0'}\n", true);
     agree("name: t\npurpose: p\nsteps: []\nexpect: {lost-wrote: '> 0'}\n", false);
     agree("name: t\npurpose: p\nsteps: []\nskip: {lost-wrote: why}\n", false);
+    agree(
+        "name: t\npurpose: p\nsteps: []\nflavors: [kraft, kraft-separate]\n",
+        true,
+    );
+    agree("name: t\npurpose: p\nsteps: []\nflavors: [raft]\n", false);
     agree("name: t\nsteps: []\n", false);
+}
+
+#[test]
+fn a_drill_of_some_flavors_says_why_others_do_without_it() {
+    let script = |flavors: &str| {
+        let text = format!("name: t\npurpose: a test\n{flavors}steps: []\n");
+        Script::read("t.yaml", &text, &Settings::default()).unwrap_or_else(|wrong| panic!("{wrong}"))
+    };
+    let of_kraft = script("flavors: [kraft, kraft-separate]\n");
+    assert_eq!(of_kraft.unsuited(Flavor::KraftSeparate), None);
+    assert_eq!(
+        of_kraft.unsuited(Flavor::ZooKeeper).unwrap(),
+        "it is made for flavor kraft or kraft-separate, and this lab is zookeeper"
+    );
+    assert_eq!(script("").unsuited(Flavor::ZooKeeper), None);
 }
 
 #[test]
 fn a_soak_takes_as_long_as_it_is_told() {
     let text = "name: s\npurpose: a test\nsoak: {for: 10m, faults: [{weight: 1, fail: random, how: kill}]}\n";
     let script = Script::read("s.yaml", text, &Settings::default()).unwrap_or_else(|wrong| panic!("{wrong}"));
-    let count = |length| script.plan(Limits::new(), 7, length).steps.len();
+    let count = |length| script.plan(&lab(), Limits::new(), 7, length).steps.len();
     assert!(count(None) > 3 * count(Some(Duration::from_secs(120))));
 }
 
