@@ -33,10 +33,10 @@ khd() {
     host=$(rustc -vV | sed -n 's/^host: //p') && "${CARGO_TARGET_DIR:-target}/$host/debug/khd" "$@"
 }
 
-# The smoke drills, on a lab of their own beside one that a developer may have.
-smoke() {
-    khd --project khdtest-smoke --port-offset 130 --subnet 172.28.13.0/24 \
-        drill run --tag smoke --junit target/smoke.xml
+# The smoke drills on one flavor, on a lab of their own beside one that a developer may have.
+smoke() { # FLAVOR
+    khd --project khdtest-smoke --port-offset 130 --subnet 172.28.13.0/24 --flavor "$1" \
+        drill run --tag smoke --junit "target/smoke-$1.xml"
 }
 
 # The rules of alerts on made-up series, in the lab's own Prometheus image.
@@ -64,7 +64,8 @@ main() {
     stage alerts alert_rules
     stage dashboards bash scripts/check-dashboards.sh types
     stage tests env KHD_TEST_DOCKER=require cargo nextest run --locked
-    stage drills smoke
+    stage drills smoke zookeeper
+    stage kraft-drills smoke kraft
     stage doctests cargo test --locked --doc
     # Memory does not depend on the profile as times do: the bound of the audit's is checked here too.
     stage benches cargo test --locked --bench audit -- --short
