@@ -25,8 +25,10 @@ pub(super) struct State {
     pub lacking: Vec<String>,
     /// Its containers.
     pub containers: Vec<Container>,
-    /// Its ZooKeeper servers, or separate controllers.
-    pub zookeepers: Vec<ZooKeeper>,
+    /// Its ZooKeeper servers.
+    pub zookeepers: Vec<Keeper>,
+    /// KRaft's controllers, which in combined mode are its brokers.
+    pub controllers: Vec<Keeper>,
     /// Its brokers.
     pub brokers: Vec<Server>,
     /// The partitions that its workload uses.
@@ -54,10 +56,11 @@ pub(super) struct Container {
     state: String,
 }
 
+/// One of those that keep the metadata.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct ZooKeeper {
+pub(super) struct Keeper {
     name: String,
-    /// None while it does not serve.
+    /// `leader`, `follower` or `standalone`; none while it does not serve.
     mode: Option<String>,
 }
 
@@ -179,6 +182,13 @@ impl State {
             number: *number,
             state: state.clone(),
         });
+        let keepers = |names: &mut dyn Iterator<Item = &String>| {
+            let keeper = |name: &String| Keeper {
+                name: name.clone(),
+                mode: view.keeper(name, expected),
+            };
+            names.map(keeper).collect()
+        };
         let brokers = model.brokers.into_iter().map(|broker| Server {
             id: expected.broker_id(&broker.name).unwrap_or_default(),
             broker,
@@ -199,11 +209,8 @@ impl State {
             healthy: lacking.is_empty(),
             lacking,
             containers: containers.collect(),
-            zookeepers: model
-                .keepers
-                .into_iter()
-                .map(|(name, mode)| ZooKeeper { name, mode })
-                .collect(),
+            zookeepers: keepers(&mut expected.zookeepers.iter()),
+            controllers: keepers(&mut expected.controllers.keys()),
             brokers: brokers.collect(),
             partitions: partitions.collect(),
             group: group(view, expected),

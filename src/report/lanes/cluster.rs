@@ -9,6 +9,7 @@ use super::Partition;
 use super::stretch::{Stretch, Track};
 use crate::timeline::event::{Event, Kind, TopicPartition};
 use crate::timeline::view::View;
+use crate::topology::Expectation;
 use crate::verdicts::evidence::Evidence;
 
 /// A server or client of the lab over time.
@@ -32,6 +33,8 @@ pub enum ServerKind {
     Broker,
     /// A ZooKeeper server.
     Zookeeper,
+    /// A controller of KRaft that is no broker.
+    Controller,
     /// A producer, a consumer, or another service.
     Client,
 }
@@ -41,7 +44,7 @@ pub enum ServerKind {
 pub struct Reach {
     /// Whether it did.
     pub answers: bool,
-    /// ZooKeeper's mode, or the error of the last attempt.
+    /// A ZooKeeper server's or controller's mode, or the error of the last attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -59,9 +62,9 @@ pub struct Container {
 /// The controller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Controller {
-    /// Its broker id; −1 between the end of one and the election of the next.
+    /// Its node id; −1 between the end of one and the election of the next.
     pub controller: i32,
-    /// Its epoch, where ZooKeeper told it.
+    /// Its epoch, where ZooKeeper or the quorum told it.
     pub epoch: Option<i32>,
 }
 
@@ -106,7 +109,8 @@ struct Tracks {
 /// Folds all events of a run that lasted until `end`.
 pub(super) fn fold(evidence: &Evidence, end: u64) -> Cluster {
     let mut tracks = Tracks::default();
-    let servers = evidence.expected.brokers.keys().chain(&evidence.expected.zookeepers);
+    let expected = &evidence.expected;
+    let servers = expected.brokers.keys().chain(expected.keepers());
     tracks.reach = servers.map(|name| (name.clone(), Track::default())).collect();
     tracks.partitions = evidence
         .expected
@@ -116,7 +120,7 @@ pub(super) fn fold(evidence: &Evidence, end: u64) -> Cluster {
     let mut view = View::default();
     for event in &evidence.events {
         view.apply(event);
-        tracks.follow(event, &view);
+        tracks.follow(event, &view, expected);
     }
     let Tracks {
         mut reach,
@@ -142,10 +146,10 @@ pub(super) fn fold(evidence: &Evidence, end: u64) -> Cluster {
     let mut lanes: Vec<Server> = asked
         .into_iter()
         .map(|name| Server {
-            kind: if evidence.expected.broker_id(&name).is_some() {
-                ServerKind::Broker
-            } else {
-                ServerKind::Zookeeper
+            kind: match expected.broker_id(&name) {
+                Some(_) => ServerKind::Broker,
+                None if expected.flavor.is_kraft() => ServerKind::Controller,
+                None => ServerKind::Zookeeper,
             },
             reach: reach.swap_remove(&name).map(|track| track.end(end)).unwrap_or_default(),
             container: states.swap_remove(&name).unwrap_or_default(),
@@ -179,13 +183,20 @@ pub(super) fn fold(evidence: &Evidence, end: u64) -> Cluster {
 
 impl Tracks {
     /// Takes in one event, which `view` knows of already.
-    fn follow(&mut self, event: &Event, view: &View) {
+    fn follow(&mut self, event: &Event, view: &View, expected: &Expectation) {
         let at = event.elapsed_ms;
         match &event.kind {
             Kind::BrokerAnswers => self.reached(at, &event.source, true, None),
             Kind::BrokerSilent { error } => self.reached(at, &event.source, false, Some(error)),
             Kind::ZooKeeper { mode, error } => {
                 self.reached(at, &event.source, mode.is_some(), mode.as_ref().or(error.as_ref()));
+            }
+            // It tells of all of them.
+            Kind::Quorum { .. } => {
+                for name in expected.keepers() {
+                    let mode = view.keeper(name, expected);
+                    self.reached(at, name, mode.is_some(), mode.as_ref());
+                }
             }
             Kind::Container {
                 service,
@@ -248,7 +259,7 @@ fn leadership(view: &View, partition: &TopicPartition) -> Option<Leadership> {
     })
 }
 
-/// The controller as ZooKeeper holds it; where it told none, the one that all witnesses name.
+/// The controller as ZooKeeper holds it, or the leader of KRaft's quorum; where it told none, the one that all witnesses name.
 fn controller(view: &View) -> Option<Controller> {
     if let Some((controller, epoch)) = view.controller {
         return Some(Controller {

@@ -87,6 +87,24 @@ fn a_server_that_ceased_to_answer_is_silent_from_then_on() {
 }
 
 #[test]
+fn a_controller_of_its_own_is_a_server_and_no_client() {
+    let mut evidence = Drill::kraft().evidence();
+    let expected = &mut evidence.expected;
+    expected.flavor = crate::settings::Flavor::KraftSeparate;
+    // Of the quorum of 1, 2 and 3 this one is the leader, 9 no part.
+    expected.controllers = [("controller1".into(), 1), ("controller2".into(), 9)].into();
+    let lanes = Lanes::of(&evidence);
+    let of = |name: &str| lanes.servers.iter().find(|server| server.name == name).unwrap();
+    let modes = |name: &str| {
+        let reach = of(name).reach.iter();
+        reach.map(|reach| reach.what.note.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("controller1").kind, ServerKind::Controller);
+    assert_eq!(modes("controller1"), [Some("leader".to_owned())]);
+    assert_eq!(modes("controller2"), [None]);
+}
+
+#[test]
 fn the_controller_is_the_one_zookeeper_holds_or_else_the_one_all_name() {
     let lanes = lanes_of(Drill::good());
     let controllers = |lanes: &Lanes| -> Vec<(i32, Option<i32>)> {

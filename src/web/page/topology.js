@@ -1,4 +1,4 @@
-// The lab drawn: ZooKeeper servers over brokers over clients, each with its state as a shape and a word. It is laid out in
+// The lab drawn: ZooKeeper servers, or controllers of their own, over brokers over clients, each with its state as a shape and a word. It is laid out in
 // pixels, since a drawing that is scaled down to a telephone could not be read.
 
 import { differs, shape } from "./draw.js";
@@ -7,7 +7,7 @@ import { many, short } from "./words.js";
 const drawing = document.querySelector("#topology .drawing");
 const changed = differs();
 // A node's height without its own lines, and the room between two tiers.
-const TALL = { zookeeper: 48, broker: 56 };
+const TALL = { keeper: 48, broker: 56 };
 const BETWEEN = 42;
 // Nodes that are less wide have smaller words, and fewer.
 const SMALL = 84;
@@ -15,9 +15,10 @@ const TOP = 9;
 
 export function showTopology(state) {
   const width = Math.floor(drawing.clientWidth);
-  const { containers, zookeepers, brokers, group } = state;
-  if (!width || !changed(width, containers, zookeepers, brokers, group?.coordinator)) return;
-  const tiers = [zookeepers.map((server) => zookeeper(server, containers)), brokers.map((server, index) => broker(server, index, state)), clients(containers, width)];
+  const { containers, zookeepers, controllers, brokers, group } = state;
+  if (!width || !changed(width, containers, zookeepers, controllers, brokers, group?.coordinator)) return;
+  const separate = controllers.filter(({ name }) => !brokers.some((server) => server.name === name));
+  const tiers = [[...zookeepers, ...separate].map((server) => keeper(server, containers)), brokers.map((server, index) => broker(server, index, state)), clients(containers, width)];
   drawing.replaceChildren(draw(tiers.filter((tier) => tier.length), width));
 }
 
@@ -33,28 +34,32 @@ function stateWords(answers, container) {
   return container === "absent" ? "no container" : container;
 }
 
-function zookeeper({ name, mode }, containers) {
+// Who keeps the metadata and does nothing else.
+function keeper({ name, mode }, containers) {
   const container = containerOf(containers, name);
   const answers = mode !== null;
   return {
-    name, label: short(name), answers, container, kind: "zookeeper", state: answers ? "answers" : "silent",
+    name, label: short(name), answers, container, kind: "keeper", state: answers ? "answers" : "silent",
     word: mode ?? stateWords(false, container), lines: () => [], mark: mode === "leader" ? "leader" : null,
     told: mode ? `answers, ${mode}` : `silent, container ${container}`,
   };
 }
 
-function broker(server, index, { containers, group }) {
+function broker(server, index, { containers, controllers, group }) {
   const container = containerOf(containers, server.name);
   const coordinates = group?.coordinator === server.name;
+  const voter = controllers.find(({ name }) => name === server.name);
+  // In combined mode it votes as well, whether or not it answers as a broker.
+  const votes = voter ? [voter.mode ? `quorum ${voter.mode}` : "not in quorum"] : [];
   const counts = (sync) => [`${server.leads} leads`, `${server.in_sync} ${sync}`];
   return {
     name: server.name, label: short(server.name), answers: server.answers, container, kind: "broker", look: `c${index % 6}`,
     state: server.answers ? "answers" : "silent", word: stateWords(server.answers, container),
     // One under the other where there is no room for both in a line.
-    lines: (room) => (room >= 146 ? [counts("in sync").join(" · ")] : counts(room < SMALL ? "sync" : "in sync")),
+    lines: (room) => [...(room >= 146 ? [counts("in sync").join(" · ")] : counts(room < SMALL ? "sync" : "in sync")), ...votes],
     mark: server.controller ? "controller" : null, fault: server.fault,
     told: [
-      server.answers ? "answers" : "silent", container === "running" ? "" : `container ${container}`, server.controller ? "controller" : "",
+      server.answers ? "answers" : "silent", container === "running" ? "" : `container ${container}`, server.controller ? "controller" : "", ...votes,
       coordinates ? "coordinator of the group" : "", server.fault ? `fault: ${server.fault}` : "",
       `leads ${server.leads}, in sync on ${server.in_sync} of ${many(server.replicas, "replica")}`,
     ].filter(Boolean).join(", "),
@@ -106,7 +111,7 @@ function draw(tiers, width) {
 
 function layOut(tier, width, top) {
   const gap = width < 480 ? 8 : 16;
-  const widest = tier[0].kind === "broker" ? 190 : tier[0].kind === "zookeeper" ? 150 : 130;
+  const widest = tier[0].kind === "broker" ? 190 : tier[0].kind === "keeper" ? 150 : 130;
   const wide = Math.min(widest, (width - gap * (tier.length - 1)) / tier.length);
   const left = (width - wide * tier.length - gap * (tier.length - 1)) / 2;
   const lines = Math.max(...tier.map((node) => node.lines(wide).length));
@@ -144,7 +149,7 @@ function drawn(node, width) {
   if (node.look) group.append(shape("rect", { ...band, rx: 2, class: node.answers ? node.look : "quiet" }));
   const middle = node.look && !small ? node.middle + 4 : node.middle;
   // Below what marks its upper edge.
-  const first = y + (node.kind === "broker" ? 20 : node.kind === "zookeeper" ? 18 : 15);
+  const first = y + (node.kind === "broker" ? 20 : node.kind === "keeper" ? 18 : 15);
   const full = wide >= 120 && node.kind !== "producer" && node.kind !== "consumer";
   const label = shape("text", { x: middle, y: first, class: "mid label" }, node.label);
   if (full) label.append(shape("tspan", { class: "full", dx: 6 }, node.name));

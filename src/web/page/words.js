@@ -47,5 +47,5 @@ export function mark(word) {
   return { look: "none", glyph: "–" };
 }
 
-// The short names of servers: kafka2 is KF2, zookeeper1 is ZK1.
-export const short = (name) => name.replace(/^kafka/, "KF").replace(/^zookeeper/, "ZK");
+// The short names of servers: kafka2 is KF2, zookeeper1 is ZK1, controller1 is CT1.
+export const short = (name) => name.replace(/^kafka/, "KF").replace(/^zookeeper/, "ZK").replace(/^controller/, "CT");
