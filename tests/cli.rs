@@ -328,6 +328,10 @@ fn an_exporter_that_could_not_tell_its_servers_apart_is_refused() {
             "write it as HOST:PORT",
         ),
         ("--brokers 1@kafka1:9092,1@kafka2:9092", "two brokers have the id 1"),
+        (
+            "--brokers 1@kafka1:9092 --controllers 2@ct1:9093,2@ct2:9093",
+            "two controllers have the id 2",
+        ),
         ("--brokers 1@kafka1:9092 --listen 9308", "invalid socket address"),
         ("", "--brokers <LIST>"),
     ] {

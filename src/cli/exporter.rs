@@ -9,7 +9,7 @@ use crate::exporter::{self, Broker, ZooKeeper};
 use crate::metrics;
 use crate::workload::logs::{self, Format};
 
-/// Serve the state of Kafka and ZooKeeper to Prometheus, under kafka_exporter's names and khd's own
+/// Serve the state of Kafka and ZooKeeper, or KRaft's quorum, to Prometheus, under kafka_exporter's names and khd's own
 ///
 /// A lab runs it as its service `exporter`. None of the servers has to be there: a broker that is dead or hangs is missed
 /// within two seconds, and no scrape waits for it.
@@ -25,6 +25,9 @@ pub struct Args {
     /// Every ZooKeeper server, as HOST:PORT, comma-separated
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     zookeepers: Vec<ZooKeeper>,
+    /// Every controller of KRaft, as ID@HOST:PORT, comma-separated
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    controllers: Vec<Broker>,
     /// Where to serve the metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9308")]
     listen: SocketAddr,
@@ -39,7 +42,7 @@ pub struct Args {
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     logs::subscribe(args.log_format)?;
     let cancel = interrupt::on_signal("ending", || "nothing is left".into())?;
-    let (_exporter, registry) = exporter::start(args.brokers, args.zookeepers, args.notice)?;
+    let (_exporter, registry) = exporter::start(args.brokers, args.zookeepers, args.controllers, args.notice)?;
     let _server = metrics::serve(args.listen, registry).await?;
     tracing::info!("serving metrics at {}", args.listen);
     cancel.cancelled().await;

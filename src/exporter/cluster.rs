@@ -1,10 +1,10 @@
-//! What brokers and ZooKeeper servers told last, and whom to believe where they differ.
+//! What brokers, ZooKeeper servers and controllers told last, and whom to believe where they differ.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use super::{Broker, ZooKeeper};
-use crate::kafka::wire::answers::{Metadata, PartitionMetadata, PartitionOffsets};
+use crate::kafka::wire::answers::{Metadata, PartitionMetadata, PartitionOffsets, QuorumDescription};
 use crate::timeline::event::TopicPartition;
 
 /// What was told last.
@@ -14,6 +14,10 @@ pub struct Cluster {
     pub brokers: BTreeMap<i32, Told>,
     /// Modes of ZooKeeper servers, by name; nothing of one that does not serve.
     pub zookeepers: BTreeMap<String, Option<String>>,
+    /// KRaft's controllers, by id.
+    pub controllers: BTreeMap<i32, Controller>,
+    /// The newest epoch of the quorum's leader that was told of.
+    pub quorum_epoch: Option<i32>,
     /// Offsets, as the leader told them last.
     pub offsets: BTreeMap<TopicPartition, Offsets>,
 }
@@ -31,6 +35,17 @@ pub struct Told {
     pub groups: BTreeMap<String, Group>,
     /// When it last told of them.
     pub grouped: Option<Instant>,
+}
+
+/// A controller, and what it told last.
+#[derive(Debug)]
+pub struct Controller {
+    /// Its name.
+    pub server: String,
+    /// Whether it answers.
+    pub answers: bool,
+    /// The metadata quorum, if it leads it, or believes so.
+    pub quorum: Option<QuorumDescription>,
 }
 
 /// A group, as its coordinator tells it.
@@ -55,7 +70,7 @@ pub struct Offsets {
 
 impl Cluster {
     /// Before anybody answered.
-    pub fn new(brokers: &[Broker], zookeepers: &[ZooKeeper]) -> Self {
+    pub fn new(brokers: &[Broker], zookeepers: &[ZooKeeper], controllers: &[Broker]) -> Self {
         let told = |broker: &Broker| Told {
             broker: broker.clone(),
             answers: false,
@@ -63,11 +78,36 @@ impl Cluster {
             groups: BTreeMap::new(),
             grouped: None,
         };
+        let silent = |controller: &Broker| Controller {
+            server: controller.server.clone(),
+            answers: false,
+            quorum: None,
+        };
         Self {
             brokers: brokers.iter().map(|broker| (broker.id, told(broker))).collect(),
             zookeepers: zookeepers.iter().map(|z| (z.server.clone(), None)).collect(),
+            controllers: controllers.iter().map(|node| (node.id, silent(node))).collect(),
+            quorum_epoch: None,
             offsets: BTreeMap::new(),
         }
+    }
+
+    /// Takes in what a controller answers, which tells of the quorum if it leads it; nothing where it does not answer.
+    pub fn controller(&mut self, id: i32, told: Option<Option<QuorumDescription>>) {
+        if let Some(controller) = self.controllers.get_mut(&id) {
+            controller.answers = told.is_some();
+            controller.quorum = told.flatten();
+            let epoch = controller.quorum.as_ref().map(|quorum| quorum.epoch);
+            self.quorum_epoch = self.quorum_epoch.max(epoch);
+        }
+    }
+
+    /// The metadata quorum, by the leader of the newest epoch; nothing where nobody leads in that. One that was cut off or
+    /// frozen has to find out that another was elected.
+    pub fn quorum(&self) -> Option<&QuorumDescription> {
+        let told = self.controllers.values().filter_map(|node| node.quorum.as_ref());
+        told.max_by_key(|quorum| quorum.epoch)
+            .filter(|quorum| Some(quorum.epoch) == self.quorum_epoch)
     }
 
     /// Takes in that a broker answers, and says whether that is news.
@@ -172,7 +212,7 @@ mod tests {
         let brokers: Vec<Broker> = (1..=3)
             .map(|id| format!("{id}@kafka{id}:9092").parse().unwrap())
             .collect();
-        Cluster::new(&brokers, &[])
+        Cluster::new(&brokers, &[], &brokers)
     }
 
     #[test]
@@ -233,6 +273,30 @@ mod tests {
         cluster.answers(1, without);
         cluster.offsets(BTreeMap::new());
         assert_eq!(end(&cluster), None);
+    }
+
+    #[test]
+    fn an_old_leader_of_the_quorum_is_not_believed_and_one_that_is_gone_leaves_none() {
+        let mut cluster = cluster();
+        let leads = |leader, epoch| {
+            let (voters, observers) = (Vec::new(), Vec::new());
+            Some(Some(QuorumDescription {
+                leader,
+                epoch,
+                voters,
+                observers,
+            }))
+        };
+        let leader = |cluster: &Cluster| cluster.quorum().map(|quorum| quorum.leader);
+        assert_eq!(leader(&cluster), None);
+        cluster.controller(1, leads(1, 4));
+        cluster.controller(2, Some(None));
+        assert_eq!(leader(&cluster), Some(1));
+        cluster.controller(2, leads(2, 5));
+        assert_eq!(leader(&cluster), Some(2));
+        cluster.controller(2, None);
+        assert_eq!(leader(&cluster), None);
+        assert!(!cluster.controllers[&2].answers && cluster.controllers[&1].answers);
     }
 
     #[test]

@@ -85,8 +85,46 @@ impl Sheet {
             let help = "Whether the ZooKeeper server leads the ensemble";
             self.add("khd_zookeeper_leading", help, labels(), leads);
         }
+        self.quorum(cluster);
         self.partitions(cluster);
         self.groups(cluster);
+    }
+
+    /// KRaft's metadata quorum; nothing of it where there are no controllers.
+    fn quorum(&mut self, cluster: &Cluster) {
+        if cluster.controllers.is_empty() {
+            return;
+        }
+        let quorum = cluster.quorum();
+        let leader = quorum.map_or(-1, |quorum| quorum.leader);
+        let help = "Node id of the metadata quorum's leader, which is the controller; −1 for none";
+        self.add("khd_quorum_leader", help, Vec::new(), leader);
+        if let Some(epoch) = cluster.quorum_epoch {
+            let help = "Epoch of the metadata quorum's last leader";
+            self.add("khd_quorum_epoch", help, Vec::new(), epoch);
+        }
+        for (id, controller) in &cluster.controllers {
+            let labels = || vec![("server", controller.server.clone())];
+            let help = "Whether the controller answers";
+            self.add("khd_controller_answers", help, labels(), controller.answers);
+            let help = "Whether the controller leads the metadata quorum";
+            self.add("khd_quorum_leading", help, labels(), *id == leader);
+        }
+        let Some(quorum) = quorum else { return };
+        let nodes = [("voter", &quorum.voters), ("observer", &quorum.observers)];
+        // The leader has all of its own log at every moment, so its time is the present one.
+        let all = nodes.iter().flat_map(|(_, nodes)| nodes.iter());
+        let now = all.map(|node| node.caught_up).max().unwrap_or_default();
+        for (role, nodes) in nodes {
+            for node in nodes {
+                let broker = cluster.brokers.get(&node.id).map(|told| &told.broker.server);
+                let controller = cluster.controllers.get(&node.id).map(|node| &node.server);
+                let server = controller.or(broker).cloned().unwrap_or_else(|| node.id.to_string());
+                let labels = vec![("server", server), ("role", role.to_owned())];
+                let help = "Seconds since the node had all of the metadata log; a follower that is well is below 1";
+                self.add("khd_quorum_lag_seconds", help, labels, (now - node.caught_up) / 1_000);
+            }
+        }
     }
 
     fn partitions(&mut self, cluster: &Cluster) {
@@ -212,7 +250,7 @@ mod tests {
     use super::*;
     use crate::exporter::cluster::{Group, Offsets};
     use crate::exporter::{Broker, ZooKeeper, notice};
-    use crate::kafka::wire::answers::{Metadata, PartitionMetadata, TopicMetadata};
+    use crate::kafka::wire::answers::{Metadata, PartitionMetadata, QuorumDescription, QuorumReplica, TopicMetadata};
 
     fn scraped(families: Families) -> String {
         let mut registry = Registry::default();
@@ -227,7 +265,7 @@ mod tests {
             .map(|id| format!("{id}@kafka{id}:9092").parse().unwrap())
             .collect();
         let zookeepers: Vec<ZooKeeper> = (1..=2).map(|n| format!("zookeeper{n}:2181").parse().unwrap()).collect();
-        let mut cluster = Cluster::new(&brokers, &zookeepers);
+        let mut cluster = Cluster::new(&brokers, &zookeepers, &[]);
         cluster.zookeepers.insert("zookeeper2".into(), Some("leader".into()));
         let partition = |partition, leader, isr: &[i32]| PartitionMetadata {
             partition,
@@ -263,6 +301,41 @@ mod tests {
             notice: None,
         };
         insta::assert_snapshot!(scraped(families));
+    }
+
+    #[test]
+    fn the_metadata_quorum_is_told_by_its_leader_and_none_leads_where_nobody_says_so() {
+        let node = |text: &str| text.parse::<Broker>().unwrap();
+        let controllers = ["3001@controller1:9093", "3002@controller2:9093"].map(node);
+        let mut cluster = Cluster::new(&[node("1@kafka1:9092")], &[], &controllers);
+        let replica = |id, caught_up| QuorumReplica { id, caught_up };
+        let quorum = QuorumDescription {
+            leader: 3002,
+            epoch: 7,
+            voters: vec![replica(3001, 95_900), replica(3002, 100_000)],
+            observers: vec![replica(1, 99_600)],
+        };
+        cluster.controller(3002, Some(Some(quorum)));
+        let cluster = Arc::new(Mutex::new(cluster));
+        let told = || {
+            let cluster = cluster.clone();
+            scraped(Families { cluster, notice: None })
+        };
+        let lines = told();
+        for line in [
+            "khd_quorum_leader 3002",
+            "khd_quorum_epoch 7",
+            r#"khd_controller_answers{server="controller1"} 0"#,
+            r#"khd_quorum_leading{server="controller2"} 1"#,
+            r#"khd_quorum_lag_seconds{server="controller1",role="voter"} 4"#,
+            r#"khd_quorum_lag_seconds{server="kafka1",role="observer"} 0"#,
+        ] {
+            assert!(lines.contains(line), "{line}\n{lines}");
+        }
+        cluster.lock().unwrap().controller(3002, Some(None));
+        let lines = told();
+        assert!(lines.contains("khd_quorum_leader -1"), "{lines}");
+        assert!(lines.contains("khd_quorum_epoch 7") && !lines.contains("khd_quorum_lag_seconds"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ impl Lab {
         let all = (1..)
             .zip(addresses)
             .map(|(id, address)| format!("{id}@{address}").parse::<Broker>().unwrap());
-        let (exporter, registry) = exporter::start(all.collect(), Vec::new(), None).unwrap();
+        let (exporter, registry) = exporter::start(all.collect(), Vec::new(), Vec::new(), None).unwrap();
         Self {
             brokers,
             cluster,
@@ -97,7 +97,7 @@ async fn a_scrape_needs_no_broker_and_tells_of_those_that_come() {
 #[test]
 fn two_brokers_with_one_id_are_refused() {
     let twice = ["1@kafka1:9092", "1@kafka2:9092"].map(|broker| broker.parse::<Broker>().unwrap());
-    let refused = exporter::start(twice.into(), Vec::new(), None).unwrap_err();
+    let refused = exporter::start(twice.into(), Vec::new(), Vec::new(), None).unwrap_err();
     assert_eq!(refused.message, "two brokers have the id 1");
 }
 

@@ -58,6 +58,9 @@ fn exporter(topology: &Topology, images: &References, published: u16) -> Service
     if !topology.zookeepers.is_empty() {
         service.command.push(flag("zookeepers", topology.zookeeper_connect()));
     }
+    if !topology.controllers.is_empty() {
+        service.command.push(flag("controllers", topology.quorum_voters()));
+    }
     if !beside_kafka_exporter(topology) {
         as_kfkmon(&mut service);
     }
