@@ -272,6 +272,7 @@ impl<'a> Ledger<'a> {
                     started: START,
                     group: "test".into(),
                     instance: None,
+                    group_protocol: Default::default(),
                     assignment: "cooperative-sticky".into(),
                     topics,
                 }));

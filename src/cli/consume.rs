@@ -10,10 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::interrupt;
 use crate::cli::lab::parse_duration;
-use crate::error::Exit;
+use crate::error::{Exit, Expected};
 use crate::kafka::client;
 use crate::metrics;
-use crate::settings::{Assignment, Commit};
+use crate::settings::{Assignment, Commit, GroupProtocol};
 use crate::workload::consume::{self, Options};
 use crate::workload::logs::{self, Format};
 use crate::workload::metrics::METRICS;
@@ -25,7 +25,8 @@ use crate::workload::metrics::METRICS;
 #[command(after_help = "\
 Examples:
   khd consume --brokers 127.0.0.1:19092
-  khd consume --brokers 127.0.0.1:19092 --group mine --topics test-1 --assignment eager")]
+  khd consume --brokers 127.0.0.1:19092 --group mine --topics test-1 --assignment eager
+  khd consume --brokers 127.0.0.1:19092 --group-protocol consumer")]
 pub struct Args {
     /// Brokers to begin with, as host:port, comma-separated
     #[arg(long, value_name = "LIST")]
@@ -41,7 +42,10 @@ pub struct Args {
     /// The group
     #[arg(long, default_value = "test")]
     group: String,
-    /// How partitions are dealt out among members
+    /// By which protocol the group settles who reads what
+    #[arg(long, value_enum, default_value = "classic")]
+    group_protocol: GroupProtocol,
+    /// How partitions are dealt out among members, in the classic protocol
     #[arg(long, value_enum, default_value = "cooperative")]
     assignment: Assignment,
     /// Keep the place in the group over a restart
@@ -72,11 +76,18 @@ pub struct Args {
 
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
     logs::subscribe(args.log_format)?;
+    if args.group_protocol == GroupProtocol::Consumer && args.assignment == Assignment::Eager {
+        let message = "--assignment eager is of the classic group protocol: in the new one the coordinator deals out";
+        return Err(Expected::usage(message)
+            .hint("leave it out, or --group-protocol classic")
+            .into());
+    }
     let cancel = interrupt::on_signal("committing and leaving the group", || {
         "the group will notice by itself".into()
     })?;
     let options = Options {
         group: args.group,
+        group_protocol: args.group_protocol,
         assignment: args.assignment,
         static_membership: args.static_membership,
         commit: args.commit,

@@ -177,7 +177,7 @@ fn healthcheck(script: String) -> Healthcheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Flavor, ImageSet, Images};
+    use crate::settings::{Flavor, GroupProtocol, ImageSet, Images};
 
     /// Dashboards are files of their own, and long.
     const FILTERS: [(&str, &str); 2] = [
@@ -227,6 +227,24 @@ mod tests {
         insta::with_settings!({filters => FILTERS}, {
             insta::assert_snapshot!(file.to_yaml().unwrap());
         });
+    }
+
+    #[test]
+    fn members_of_the_new_group_protocol_are_told_of_it_and_brokers_of_kafka_4_of_their_sessions() {
+        let new = rendered(|settings| {
+            settings.flavor = Flavor::Kraft;
+            settings.consumer.group_protocol = GroupProtocol::Consumer;
+        });
+        let command = &new.services["consumer"].command;
+        assert!(command.contains(&"--group-protocol=consumer".to_owned()), "{command:?}");
+        assert!(
+            !command.iter().any(|flag| flag.starts_with("--assignment")),
+            "{command:?}"
+        );
+        let session = "KAFKA_GROUP_CONSUMER_SESSION_TIMEOUT_MS";
+        assert_eq!(new.services["kafka1"].environment[session], "10000");
+        let old = rendered(|_| {});
+        assert!(!old.services["kafka1"].environment.contains_key(session));
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub(super) fn consumers(operations: &Operations, clock: &Clock) -> Vec<ConsumerH
             started: 0,
             group: String::new(),
             instance: None,
+            group_protocol: Default::default(),
             assignment: String::new(),
             topics: Vec::new(),
         },

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::error::Expected;
 use crate::settings::{
-    Acks, BROKER_SESSION_TIMEOUT_PROPERTY, Data, Flavor, ImageSet, Images, KAFKA_3, KAFKA_4, Manager, Properties,
-    Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY, duration,
+    Acks, Assignment, BROKER_SESSION_TIMEOUT_PROPERTY, Data, Flavor, GroupProtocol, ImageSet, Images, KAFKA_3, KAFKA_4,
+    Manager, Properties, Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY, duration,
 };
 use crate::topology::{self, CONTROLLER_PORT};
 
@@ -35,6 +35,14 @@ const TOPOLOGY_PROPERTIES: [&str; 12] = [
     "log.dirs",
 ];
 
+/// Properties that librdkafka refuses where the group is not of the classic protocol.
+const CLASSIC_PROPERTIES: [&str; 4] = [
+    "session.timeout.ms",
+    "heartbeat.interval.ms",
+    "partition.assignment.strategy",
+    "group.protocol.type",
+];
+
 /// Checks settings against each other and against what the lab can be.
 ///
 /// # Errors
@@ -56,6 +64,7 @@ pub fn check(settings: &Settings) -> Result<(), Expected> {
     ports_differ(settings, &mut wrong);
     topics(settings, &mut wrong);
     clients(settings, &mut wrong);
+    group_protocol(settings, &mut wrong);
     if !(MONITORING_INTERVAL).contains(&settings.monitoring.interval) {
         wrong.push(format!(
             "monitoring.interval: {} is not possible ({} to {})",
@@ -327,6 +336,37 @@ fn clients(settings: &Settings, wrong: &mut Vec<String>) {
     }
 }
 
+/// Whether brokers have the group protocol, and nothing is asked of clients that belongs to the other one.
+fn group_protocol(settings: &Settings, wrong: &mut Vec<String>) {
+    let consumer = &settings.consumer;
+    if consumer.properties.contains_key("group.protocol") {
+        wrong.push("consumer.properties.group.protocol: follows from consumer.group-protocol and cannot be set".into());
+    }
+    if consumer.group_protocol == GroupProtocol::Classic {
+        return;
+    }
+    // 3.9 has it as a preview, which would have to be enabled and is not what Kafka 4 has.
+    if settings.kafka_version().starts_with("3.") {
+        wrong.push(format!(
+            "consumer.group-protocol: consumer needs brokers of Kafka 4, and these are {} (classic, or `flavor: kraft` with {KAFKA_4})",
+            settings.kafka_version()
+        ));
+    }
+    if consumer.assignment != Assignment::Cooperative {
+        wrong.push(
+            "consumer.assignment: eager is of the classic protocol (leave it out, or `consumer.group-protocol: classic`)"
+                .into(),
+        );
+    }
+    for name in CLASSIC_PROPERTIES {
+        if consumer.properties.contains_key(name) {
+            wrong.push(format!(
+                "consumer.properties.{name}: is of the classic group protocol (brokers have group.consumer.session.timeout.ms and group.consumer.heartbeat.interval.ms instead, consumers group.remote.assignor)"
+            ));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,6 +418,36 @@ mod tests {
         for key in ["project:", "kafka.servers:", "zookeeper.memory:"] {
             assert!(message.contains(key), "{key} is missing in {message}");
         }
+    }
+
+    #[test]
+    fn the_new_group_protocol_needs_kafka_4_and_nothing_of_the_classic_one() {
+        let of = |flavor, change: fn(&mut Settings)| {
+            let mut settings = Settings {
+                flavor,
+                ..Settings::default()
+            };
+            settings.consumer.group_protocol = GroupProtocol::Consumer;
+            change(&mut settings);
+            check(&settings).map_or_else(|wrong| wrong.message, |()| String::new())
+        };
+        assert_eq!(of(Flavor::Kraft, |_| {}), "");
+        let old = "consumer.group-protocol: consumer needs brokers of Kafka 4, and these are 3.9.2";
+        assert!(of(Flavor::ZooKeeper, |_| {}).contains(old));
+        assert!(of(Flavor::Kraft, |s| s.kafka.version = Some(KAFKA_3.into())).contains(old));
+        assert!(
+            of(Flavor::Kraft, |s| s.consumer.assignment = Assignment::Eager).contains("consumer.assignment: eager")
+        );
+        let property = |name: &str, value: &str| {
+            let set = (name.to_owned(), value.to_owned());
+            refusal(|s| {
+                s.flavor = Flavor::Kraft;
+                s.consumer.group_protocol = GroupProtocol::Consumer;
+                s.consumer.properties.extend([set]);
+            })
+        };
+        assert!(property("session.timeout.ms", "6000").contains("is of the classic group protocol"));
+        assert!(property("group.protocol", "classic").contains("follows from consumer.group-protocol"));
     }
 
     #[test]

@@ -291,7 +291,9 @@ pub struct Consumer {
     pub replicas: u16,
     /// The consumer group.
     pub group: String,
-    /// How partitions are dealt out among the group's members.
+    /// By which protocol members and coordinator settle who reads what.
+    pub group_protocol: GroupProtocol,
+    /// How partitions are dealt out among the group's members, in the classic protocol.
     pub assignment: Assignment,
     /// Whether members keep their place in the group over a restart (`group.instance.id`).
     pub static_membership: bool,
@@ -321,6 +323,54 @@ impl Commit {
         match self {
             Self::AfterProcessing => "after-processing",
             Self::BeforeProcessing => "before-processing",
+        }
+    }
+}
+
+/// How the group's members and its coordinator settle who reads what, by Kafka's own names (`group.protocol`).
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroupProtocol {
+    /// All members join anew at each rebalance, and one of them deals the partitions out.
+    #[default]
+    Classic,
+    /// KIP-848: the coordinator deals out, and tells each member by its heartbeats what to give up or take. Kafka 4.
+    Consumer,
+}
+
+impl GroupProtocol {
+    /// Whether it is the classic one, which records from before the new one do not name.
+    pub fn is_classic(&self) -> bool {
+        *self == Self::Classic
+    }
+
+    /// The value of `group.protocol`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
+        }
+    }
+
+    /// What deals the partitions out: the classic protocol's `partition.assignment.strategy`, or an assignor of the
+    /// coordinator's (`group.remote.assignor`), which moves as few as it can.
+    pub fn assignor(self, assignment: Assignment) -> &'static str {
+        match self {
+            Self::Classic => assignment.strategy(),
+            Self::Consumer => "uniform",
         }
     }
 }
@@ -461,6 +511,7 @@ impl Default for Settings {
             consumer: Consumer {
                 replicas: 1,
                 group: "test".into(),
+                group_protocol: GroupProtocol::Classic,
                 assignment: Assignment::Cooperative,
                 static_membership: false,
                 commit: Commit::AfterProcessing,

@@ -73,7 +73,18 @@ pub(super) fn properties<'a>(
         // A lab's group has its members from the start; there is nobody to wait for.
         ("group.initial.rebalance.delay.ms", "0"),
     ];
-    let defaults = patience.into_iter().chain(defaults);
+    // Kafka 4 says for members of the new group protocol what clients say for themselves in the classic one: let it be what
+    // khd's classic members have, so that both are given up and learn of changes alike. (Kafka's own: 45 s and 5 s.)
+    let sessions = [
+        ("group.consumer.session.timeout.ms", "10000"),
+        ("group.consumer.min.session.timeout.ms", "6000"),
+        ("group.consumer.heartbeat.interval.ms", "2500"),
+        ("group.consumer.min.heartbeat.interval.ms", "1000"),
+    ];
+    let sessions = sessions
+        .into_iter()
+        .filter(|_| settings.kafka_version().starts_with("4."));
+    let defaults = patience.into_iter().chain(defaults).chain(sessions);
     let set = set
         .into_iter()
         .flatten()

@@ -3,7 +3,7 @@
 use super::images::References;
 use super::{flag, healthy, volume};
 use crate::compose::model::{ComposeFile, Config, ConfigMount, Service};
-use crate::settings::{Assignment, Commit, Properties, Settings, duration};
+use crate::settings::{Assignment, Commit, GroupProtocol, Properties, Settings, duration};
 use crate::topology::{CLIENT_METRICS_PORT, CONSUMER, PRODUCER, Topology};
 
 /// Key of the volume that holds the ledgers: it outlives the containers that write it.
@@ -48,15 +48,18 @@ fn producer(settings: &Settings, topology: &Topology, images: &References) -> Se
 
 fn consumer(settings: &Settings, topology: &Topology, images: &References) -> Service {
     let workload = &topology.workload;
-    let assignment = match settings.consumer.assignment {
+    let assignment = || match settings.consumer.assignment {
         Assignment::Cooperative => "cooperative",
         Assignment::Eager => "eager",
     };
     let mut arguments = vec![
         flag("topics", workload.topics.join(",")),
         flag("group", workload.group.clone()),
-        flag("assignment", assignment.into()),
     ];
+    match settings.consumer.group_protocol {
+        GroupProtocol::Classic => arguments.push(flag("assignment", assignment().into())),
+        protocol => arguments.push(flag("group-protocol", protocol.as_str().into())),
+    }
     if settings.consumer.static_membership {
         arguments.push("--static-membership".into());
     }

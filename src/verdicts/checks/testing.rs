@@ -691,6 +691,7 @@ impl Drill {
                     started: 0,
                     group: "test".into(),
                     instance: None,
+                    group_protocol: Default::default(),
                     assignment: "cooperative-sticky".into(),
                     topics: vec!["t".into()],
                 },

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::Expected;
 use crate::kafka::client;
 use crate::kafka::topics::{self, Wanted};
-use crate::settings::{Assignment, Commit, Properties};
+use crate::settings::{Assignment, Commit, GroupProtocol, Properties};
 use crate::workload::message::{hostname, process_id};
 
 /// How a consumer consumes.
@@ -29,11 +29,14 @@ pub struct Options {
     pub topics: Vec<String>,
     /// The group.
     pub group: String,
-    /// How partitions are dealt out among the group's members.
+    /// By which protocol the group settles who reads what.
+    pub group_protocol: GroupProtocol,
+    /// How partitions are dealt out among the group's members, in the classic protocol.
     pub assignment: Assignment,
     /// Whether the member keeps its place over a restart; its name in the group is then the host's.
     pub static_membership: bool,
-    /// After how long without a heartbeat the group gives the member up.
+    /// After how long without a heartbeat the group gives the member up, in the classic protocol; in the new one the
+    /// brokers say (`group.consumer.session.timeout.ms`).
     pub session_timeout: Duration,
     /// When offsets are committed.
     pub commit: Commit,
@@ -59,6 +62,7 @@ impl Options {
             brokers: brokers.into(),
             topics,
             group: "test".into(),
+            group_protocol: GroupProtocol::Classic,
             assignment: Assignment::Cooperative,
             static_membership: false,
             // A drill kills consumers: librdkafka's 45 s would make each wait for the group, not for Kafka. 10 s was
@@ -74,16 +78,15 @@ impl Options {
         }
     }
 
+    fn assignor(&self) -> &'static str {
+        self.group_protocol.assignor(self.assignment)
+    }
+
     fn config(&self, id: &str, instance: Option<&str>) -> rdkafka::ClientConfig {
         let mut config = client::config(&self.brokers, id);
         config
             .set("group.id", &self.group)
-            .set("partition.assignment.strategy", self.assignment.strategy())
-            .set("session.timeout.ms", self.session_timeout.as_millis().to_string())
-            .set(
-                "heartbeat.interval.ms",
-                (self.session_timeout.as_millis() / 4).to_string(),
-            )
+            .set("group.protocol", self.group_protocol.as_str())
             .set("auto.offset.reset", "earliest")
             // Only what was processed is committed, and that by khd.
             .set("enable.auto.commit", "false")
@@ -94,6 +97,18 @@ impl Options {
             .set("fetch.queue.backoff.ms", "10")
             // Topics that come later are found soon.
             .set("topic.metadata.refresh.interval.ms", "10000");
+        match self.group_protocol {
+            GroupProtocol::Classic => {
+                let session = self.session_timeout.as_millis();
+                config
+                    .set("partition.assignment.strategy", self.assignor())
+                    .set("session.timeout.ms", session.to_string())
+                    .set("heartbeat.interval.ms", (session / 4).to_string());
+            }
+            GroupProtocol::Consumer => {
+                config.set("group.remote.assignor", self.assignor());
+            }
+        }
         if let Some(instance) = instance {
             config.set("group.instance.id", instance);
         }

@@ -46,7 +46,8 @@ pub fn run(options: &Options, id: &str, host: &str, cancel: &CancellationToken) 
         started: now_ms(),
         group: options.group.clone(),
         instance: instance.map(str::to_owned),
-        assignment: options.assignment.strategy().to_owned(),
+        group_protocol: options.group_protocol,
+        assignment: options.assignor().to_owned(),
         topics: options.topics.clone(),
     });
     let ledger = Writer::create(options.ledger.as_deref(), &format!("consumer-{id}"), &header)?;
@@ -61,7 +62,8 @@ pub fn run(options: &Options, id: &str, host: &str, cancel: &CancellationToken) 
     tracing::info!(
         consumer = id,
         group = options.group,
-        assignment = options.assignment.strategy(),
+        protocol = options.group_protocol.as_str(),
+        assignment = options.assignor(),
         instance,
         "consuming {} topics",
         topics.len()

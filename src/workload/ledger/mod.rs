@@ -14,6 +14,7 @@ mod writer;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::settings::GroupProtocol;
 use crate::workload::latency::Latency;
 use crate::workload::placements::Placed;
 use crate::workload::ranges::Ranges;
@@ -136,7 +137,10 @@ pub struct ConsumerHeader {
     /// `group.instance.id`, where membership is static.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// `partition.assignment.strategy`.
+    /// By which protocol the group settles who reads what; ledgers from before the new one have the classic.
+    #[serde(default, skip_serializing_if = "GroupProtocol::is_classic")]
+    pub group_protocol: GroupProtocol,
+    /// `partition.assignment.strategy`, or `group.remote.assignor` in the new protocol.
     pub assignment: String,
     /// The topics it reads.
     pub topics: Vec<String>,
@@ -219,7 +223,7 @@ pub struct Rebalanced {
     pub at: i64,
     /// The partitions.
     pub partitions: Vec<(String, i32)>,
-    /// The group's generation, where known.
+    /// The group's generation, where known: the member's epoch in the new group protocol.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i32>,
     /// The member's id in the group, where known.

@@ -28,6 +28,7 @@ fn consumer() -> Line {
         started: 0,
         group: "test".into(),
         instance: None,
+        group_protocol: Default::default(),
         assignment: "cooperative-sticky".into(),
         topics: vec!["t".into()],
     })
@@ -350,4 +351,13 @@ fn lines_that_are_read_without_a_detour_are_read_as_any_other() {
     ] {
         assert!(parse(line.as_bytes()).is_err(), "{line}");
     }
+}
+
+#[test]
+fn a_ledger_from_before_the_new_group_protocol_is_one_of_the_classic() {
+    let line = r#"{"line":"consumer","schema":2,"consumer":"c","host":"h","started":0,"group":"g","assignment":"range","topics":[]}"#;
+    let Line::Consumer::<String>(header) = serde_json::from_str(line).unwrap() else {
+        panic!("{line}");
+    };
+    assert_eq!(header.group_protocol, crate::settings::GroupProtocol::Classic);
 }
