@@ -83,6 +83,7 @@ fn started() -> Kind {
                 replication_factor: 2,
                 min_insync_replicas: 1,
                 group: "test".into(),
+                group_protocol: Default::default(),
                 producers: 1,
                 consumers: 1,
             },

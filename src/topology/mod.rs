@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::settings::{self, Flavor, Manager, Settings};
+use crate::settings::{self, Flavor, GroupProtocol, Manager, Settings};
 
 /// A lab, described.
 #[derive(Debug, Clone, PartialEq)]
@@ -174,6 +174,9 @@ pub struct Workload {
     pub min_insync_replicas: i16,
     /// The consumer group.
     pub group: String,
+    /// By which protocol it settles who reads what.
+    #[serde(default, skip_serializing_if = "GroupProtocol::is_classic")]
+    pub group_protocol: GroupProtocol,
     /// How many producers run.
     pub producers: u16,
     /// How many consumers run.
@@ -295,6 +298,7 @@ impl Topology {
                 replication_factor: settings.replication_factor(),
                 min_insync_replicas: settings.min_insync_replicas(),
                 group: settings.consumer.group.clone(),
+                group_protocol: settings.consumer.group_protocol,
                 producers: settings.producer.replicas,
                 consumers: settings.consumer.replicas,
             },

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Buf as _, Bytes};
+use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
     BrokerId, ConsumerProtocolAssignment, DescribeQuorumResponse, ListOffsetsResponse, MetadataResponse,
-    OffsetFetchResponse, describe_groups_response, describe_quorum_response, metadata_response,
+    OffsetFetchResponse, consumer_group_describe_response, describe_groups_response, describe_quorum_response,
+    metadata_response,
 };
 use kafka_protocol::protocol::Decodable as _;
 
@@ -145,6 +147,49 @@ fn member(answer: describe_groups_response::DescribedGroupMember, consumer: bool
         client: answer.client_id.to_string(),
         host: answer.client_host.trim_start_matches('/').to_owned(),
         assigned: assigned.unwrap_or_default(),
+    }
+}
+
+/// A group of the new protocol; `otherwise`, when the coordinator knows none of that name, and nothing when it is not, or
+/// not yet, the coordinator.
+///
+/// A member has what it was assigned so far: what it shall get beside that is still being given up by others.
+pub(super) fn new_group(
+    answer: consumer_group_describe_response::DescribedGroup,
+    otherwise: GroupDescription,
+) -> Option<GroupDescription> {
+    match ResponseError::try_from_code(answer.error_code) {
+        None => {}
+        Some(
+            ResponseError::NotCoordinator
+            | ResponseError::CoordinatorNotAvailable
+            | ResponseError::CoordinatorLoadInProgress,
+        ) => return None,
+        // There is none; or the cluster has the protocol disabled.
+        Some(_) => return Some(otherwise),
+    }
+    let members = answer.members.into_iter();
+    let mut members: Vec<Member> = members.map(new_member).collect();
+    members.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    Some(GroupDescription {
+        state: answer.group_state.to_string(),
+        members,
+    })
+}
+
+fn new_member(answer: consumer_group_describe_response::Member) -> Member {
+    let mut assigned: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+    for topic in answer.assignment.topic_partitions {
+        assigned
+            .entry(topic.topic_name.to_string())
+            .or_default()
+            .extend(topic.partitions);
+    }
+    Member {
+        id: answer.member_id.to_string(),
+        client: answer.client_id.to_string(),
+        host: answer.client_host.trim_start_matches('/').to_owned(),
+        assigned,
     }
 }
 

@@ -3,11 +3,12 @@
 use anyhow::{Context as _, bail, ensure};
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiKey, ApiVersionsRequest,
-    ApiVersionsResponse, DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest,
-    DescribeGroupsResponse, DescribeQuorumRequest, DescribeQuorumResponse, ElectLeadersRequest, ElectLeadersResponse,
-    GroupId, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse,
-    ListGroupsRequest, ListGroupsResponse, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
-    OffsetFetchRequest, OffsetFetchResponse, TopicName, describe_quorum_request, list_offsets_request,
+    ApiVersionsResponse, ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, DescribeConfigsRequest,
+    DescribeConfigsResponse, DescribeGroupsRequest, DescribeGroupsResponse, DescribeQuorumRequest,
+    DescribeQuorumResponse, ElectLeadersRequest, ElectLeadersResponse, GroupId, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
+    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest,
+    OffsetFetchResponse, TopicName, describe_quorum_request, list_offsets_request,
     metadata_request::MetadataRequestTopic,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
@@ -46,7 +47,8 @@ calls! {
     ApiVersionsRequest ApiVersions 3 -> ApiVersionsResponse;
     // The first with leader epochs is 7; 11 is the newest that Kafka 3.0 knows.
     MetadataRequest Metadata 11 -> MetadataResponse;
-    // From version 6 on, a group that does not exist is an error rather than in state `Dead`.
+    // From version 6 on, a group that does not exist, or is not of the classic protocol, is an error rather than in state
+    // `Dead`.
     DescribeGroupsRequest DescribeGroups 5 -> DescribeGroupsResponse;
     // Without the types of groups, which came with KIP-848: by this version those are listed too.
     ListGroupsRequest ListGroups 4 -> ListGroupsResponse;
@@ -68,6 +70,15 @@ calls! {
     DescribeQuorumRequest DescribeQuorum 1 -> DescribeQuorumResponse;
 }
 
+calls! {
+    /// What brokers are asked where they know it: groups of the new protocol, which came with Kafka 4.
+    OF_NEW_GROUPS:
+    ConsumerGroupDescribeRequest ConsumerGroupDescribe 0 -> ConsumerGroupDescribeResponse;
+}
+
+/// The state in which coordinators describe a group that they do not know, or that is of another protocol.
+const DEAD: &str = "Dead";
+
 /// The topic of the metadata log, which has one partition.
 const METADATA_TOPIC: &str = "__cluster_metadata";
 /// In ListOffsets, the offset after the last message that consumers may read.
@@ -87,6 +98,7 @@ impl BrokerConnection {
         if let Err(error) = speaks_all(&answer, calls) {
             return Err(error.context(format!("{} is no Kafka that khd can talk to", self.broker)));
         }
+        self.has_new_groups = speaks_all(&answer, OF_NEW_GROUPS).is_ok();
         Ok(())
     }
 
@@ -128,7 +140,8 @@ impl BrokerConnection {
         Ok(groups.map(|group| group.group_id.to_string()).collect())
     }
 
-    /// Asks for a group; nothing, when this broker is not its coordinator or not yet able to speak for it.
+    /// Asks for a group, whichever its protocol; nothing, when this broker is not its coordinator or not yet able to speak
+    /// for it.
     ///
     /// A coordinator describes a group that does not exist too, as `Dead`.
     ///
@@ -143,7 +156,25 @@ impl BrokerConnection {
             .into_iter()
             .find(|described| &*described.group_id.0 == group);
         let described = described.with_context(|| format!("{} left the group out of its answer", self.broker))?;
-        Ok((described.error_code == 0).then(|| described.into()))
+        let described: Option<GroupDescription> = (described.error_code == 0).then(|| described.into());
+        match described {
+            Some(dead) if dead.state == DEAD && self.has_new_groups => self.describe_new_group(group, dead).await,
+            classic => Ok(classic),
+        }
+    }
+
+    /// The same of a group of the new protocol; `otherwise`, when there is none of that name.
+    async fn describe_new_group(
+        &mut self,
+        group: &str,
+        otherwise: GroupDescription,
+    ) -> anyhow::Result<Option<GroupDescription>> {
+        let request = ConsumerGroupDescribeRequest::default()
+            .with_group_ids(vec![GroupId(StrBytes::from_string(group.to_owned()))]);
+        let mut groups = self.call(&request).await?.groups.into_iter();
+        let described = groups.find(|described| &*described.group_id.0 == group);
+        let described = described.with_context(|| format!("{} left the group out of its answer", self.broker))?;
+        Ok(answers::new_group(described, otherwise))
     }
 
     /// Asks how far partitions have come that this broker leads: the offsets after the last messages that consumers

@@ -61,6 +61,8 @@ pub struct BrokerConnection {
     stream: TcpStream,
     correlation_id: i32,
     sound: bool,
+    // Whether it knows groups of the protocol that came with Kafka 4.
+    has_new_groups: bool,
 }
 
 impl BrokerConnection {
@@ -115,6 +117,7 @@ impl BrokerConnection {
             stream,
             correlation_id: FIRST_CORRELATION_ID,
             sound: true,
+            has_new_groups: false,
         })
     }
 

@@ -27,7 +27,7 @@ use proptest::prelude::{any, proptest};
 
 use super::answers::{
     GroupDescription, Metadata, PartitionMetadata, QuorumDescription, QuorumReplica, TopicMetadata, committed_offsets,
-    offsets, quorum,
+    new_group, offsets, quorum,
 };
 use super::calls::Call;
 use super::changes::{changed, described, not_elected, not_reassigned, removed};
@@ -92,6 +92,44 @@ fn metadata_keeps_a_partition_without_leader_and_leaves_out_a_topic_that_does_no
         }],
     };
     assert_eq!(Metadata::from(decoded), expected);
+}
+
+#[test]
+fn a_group_of_the_new_protocol_is_told_with_what_its_members_have() {
+    use kafka_protocol::messages::ConsumerGroupDescribeRequest;
+    use kafka_protocol::messages::ConsumerGroupDescribeResponse;
+    use kafka_protocol::messages::consumer_group_describe_response::{
+        Assignment, DescribedGroup, Member, TopicPartitions,
+    };
+    let dead = || GroupDescription {
+        state: "Dead".into(),
+        members: Vec::new(),
+    };
+    let told = |error| {
+        let partitions = TopicPartitions::default()
+            .with_topic_name(name("test-1"))
+            .with_partitions(vec![3, 1]);
+        let member = Member::default()
+            .with_member_id(StrBytes::from_static_str("m"))
+            .with_client_host(StrBytes::from_static_str("/10.0.0.7"))
+            .with_assignment(Assignment::default().with_topic_partitions(vec![partitions]));
+        let group = DescribedGroup::default()
+            .with_error_code(error)
+            .with_group_state(StrBytes::from_static_str("Reconciling"))
+            .with_members(vec![member]);
+        let answer = ConsumerGroupDescribeResponse::default().with_groups(vec![group]);
+        let frame = frame::<ConsumerGroupDescribeRequest>(&answer);
+        let decoded = decode::<ConsumerGroupDescribeRequest>(frame, ID).unwrap();
+        new_group(decoded.groups.into_iter().next().unwrap(), dead())
+    };
+    let group = told(0).unwrap();
+    assert_eq!(
+        (group.state.as_str(), group.members[0].host.as_str()),
+        ("Reconciling", "10.0.0.7")
+    );
+    assert_eq!(group.members[0].assigned["test-1"], BTreeSet::from([1, 3]));
+    // GROUP_ID_NOT_FOUND, UNSUPPORTED_VERSION and NOT_COORDINATOR.
+    assert_eq!((told(69), told(35), told(16)), (Some(dead()), Some(dead()), None));
 }
 
 #[test]
