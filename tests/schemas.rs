@@ -8,6 +8,7 @@ mod schema;
 use std::path::Path;
 
 use khd::report::Report;
+use khd::report::comparison::Comparison;
 use khd::timeline::event::Event;
 use khd::workload::audit::LogSummary;
 use khd::workload::ledger::Line;
@@ -50,6 +51,10 @@ fn the_schemas_in_the_docs_are_those_of_the_types() {
         ("ledger", generated::<Line>("A line of a ledger")),
         ("log", generated::<LogSummary>("log.json")),
         ("report", generated::<Report>("verdicts.json, and what --json prints")),
+        (
+            "comparison",
+            generated::<Comparison>("What khd report prints of several runs as JSON"),
+        ),
         ("drill", khd::drill::script::schema::schema()),
     ] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schemas/{name}.schema.json"));

@@ -1,5 +1,6 @@
 //! `khd report`.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
@@ -9,15 +10,17 @@ use crate::cli::reports::Reports;
 use crate::cli::settings;
 use crate::error::{Exit, Expected, nearest};
 use crate::report::catalog::{self, Recorded};
+use crate::report::comparison::Comparison;
 use crate::report::{Judgement, Report};
 use crate::state::RunFolder;
 use crate::state::bundle::{self, Unpacked};
+use crate::verdicts::Status;
 use crate::verdicts::evidence::Evidence;
 
 /// How many names a message lists at most.
 const NAMED: usize = 10;
 
-/// Judge a recorded run again, from its folder alone
+/// Judge a recorded run again, from its folder alone; or several, side by side
 ///
 /// Needs neither Docker nor Kafka. Verdicts and exit code are those that the run had, unless --expect
 /// asks for other limits; its verdicts.json is not touched.
@@ -32,10 +35,12 @@ Examples:
   khd report latest --expect 'gap<5s' --expect 'availability>0.99'
   khd report latest --report junit,json --output reports
   khd report latest --bundle run.tar.zst
-  khd report run.tar.zst      on another machine")]
+  khd report run.tar.zst      on another machine
+  khd report 20261128T09 20261128T10 20261128T11      how three runs differ")]
 pub struct Args {
-    /// Name of a run or its beginning, `latest`, path of a run's folder, or of a bundle
-    run: String,
+    /// Name of a run or its beginning, `latest`, path of a run's folder, or of a bundle; of several, what differs
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<String>,
     #[command(flatten)]
     expect: Expect,
     #[command(flatten)]
@@ -46,7 +51,12 @@ pub struct Args {
 }
 
 pub fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
-    let chosen = choose(&args.run, settings.state()?.runs())?;
+    let runs = settings.state()?;
+    let runs = runs.runs();
+    let [wanted] = args.runs.as_slice() else {
+        return compare(&args, runs);
+    };
+    let chosen = choose(wanted, runs)?;
     if matches!(chosen, Chosen::Bundle(_)) && args.reports.needs_folder() {
         let message = "a bundle is unpacked for the moment only, so reports cannot stay beside it";
         return Err(Expected::usage(message).hint("say where to: --output DIR").into());
@@ -63,6 +73,30 @@ pub fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     args.reports.show(&judgement)?;
     args.reports.write(&judgement, run.path())?;
     Ok(judgement.report.status.exit())
+}
+
+/// Several runs side by side. They end as the worst of them does.
+fn compare(args: &Args, runs: &Path) -> anyhow::Result<Exit> {
+    if args.bundle.is_some() || args.reports.has_files() {
+        let message = "--bundle and --report are of one run, and several are named";
+        return Err(Expected::usage(message)
+            .hint("--format markdown or json, to stdout")
+            .into());
+    }
+    let mut judgements = Vec::new();
+    for wanted in &args.runs {
+        let chosen = choose(wanted, runs)?;
+        let run = chosen.folder();
+        let judgement = judge(run, &args.expect)
+            .map_err(|error| Expected::no_verdict(format!("cannot judge {}: {error:#}", run.name())))?;
+        introduce(&judgement.report);
+        judgements.push(judgement);
+    }
+    let text = Comparison::of(&judgements).render(args.reports.format())?;
+    // A reader that went away does not change the verdict.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    let statuses = judgements.iter().map(|judgement| judgement.report.status);
+    Ok(statuses.max().unwrap_or(Status::Skipped).exit())
 }
 
 fn judge(run: &RunFolder, expect: &Expect) -> anyhow::Result<Judgement> {

@@ -85,7 +85,13 @@ impl Reports {
         Ok(())
     }
 
-    fn format(&self) -> Format {
+    /// Whether files were asked for.
+    pub fn has_files(&self) -> bool {
+        !self.report.is_empty()
+    }
+
+    /// The format of the result on stdout.
+    pub fn format(&self) -> Format {
         if self.json { Format::Json } else { self.format }
     }
 }

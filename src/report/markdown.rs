@@ -69,7 +69,7 @@ fn icon(status: Status) -> &'static str {
 }
 
 /// Text that stays what it is inside a cell, on one line.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -1,8 +1,10 @@
 //! What a run comes to, in one model that every format is fed by: one file a format.
 //!
-//! [`Judgement`] holds the [`Report`] and the evidence behind it. [`catalog`] lists the runs that are on disk.
+//! [`Judgement`] holds the [`Report`] and the evidence behind it. [`comparison`] puts several side by side,
+//! [`catalog`] lists the runs that are on disk.
 
 pub mod catalog;
+pub mod comparison;
 pub mod html;
 mod json;
 pub mod junit;

@@ -129,12 +129,15 @@ pub fn schema() -> Schema {
     settings.into_generator().into_root_schema_for::<Drill>()
 }
 
-fn lab(_: &mut schemars::SchemaGenerator) -> Schema {
-    let parts: Map<String, Value> = LAB
-        .iter()
-        .map(|part| ((*part).to_owned(), json!({"type": "object"})))
-        .collect();
-    object(parts)
+fn lab(generator: &mut schemars::SchemaGenerator) -> Schema {
+    let part = |part: &&str| {
+        let schema = match *part {
+            "flavor" => generator.subschema_for::<Flavor>().to_value(),
+            _ => json!({"type": "object"}),
+        };
+        ((*part).to_owned(), schema)
+    };
+    object(LAB.iter().map(part).collect())
 }
 
 fn condition(_: &mut schemars::SchemaGenerator) -> Schema {

@@ -1,10 +1,7 @@
 //! rebalances: how many generations of the group began during the run.
 
-use std::collections::BTreeSet;
-
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure, Status};
-use crate::workload::ledger::history::{Ledgers, RebalanceKind};
 
 /// How often the group rebalanced. Whether it should have is for the drill to say.
 pub struct Rebalances;
@@ -33,7 +30,8 @@ impl Check for Rebalances {
         let Some(messages) = &evidence.messages else {
             return Finding::new(Status::NoData, "the log or the ledgers could not be read");
         };
-        let count = begun(&messages.ledgers, messages.since);
+        let generations = messages.ledgers.generations();
+        let count = generations.values().filter(|begin| **begin >= messages.since).count();
         let summary = match count {
             0 => "the group did not rebalance".to_owned(),
             1 => "the group rebalanced once".to_owned(),
@@ -41,25 +39,6 @@ impl Check for Rebalances {
         };
         Finding::measured(self, evidence, None, count as f64, summary).with("count", count)
     }
-}
-
-/// Generations in which members were given something since then, and not before.
-///
-/// Each member tells of a rebalance, so generations are counted; where a member does not know its generation, each of its
-/// assignments counts.
-fn begun(ledgers: &Ledgers, since: i64) -> usize {
-    let (mut old, mut new) = (BTreeSet::new(), BTreeSet::new());
-    for consumer in &ledgers.consumers {
-        let given = consumer.rebalances.iter();
-        for one in given.filter(|one| one.kind == RebalanceKind::Assigned) {
-            let of = if one.what.at < since { &mut old } else { &mut new };
-            of.insert(match one.what.generation {
-                Some(generation) => ("", i64::from(generation)),
-                None => (consumer.header.consumer.as_str(), one.what.at),
-            });
-        }
-    }
-    new.difference(&old).count()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::settings::GroupProtocol;
 use crate::timeline::event::TopicPartition;
 use crate::workload::latency::Latency;
 use crate::workload::ledger::{ConsumerHeader, ProducerHeader, Rebalanced};
@@ -264,6 +265,28 @@ impl Ledgers {
     pub fn troubled(&self) -> BTreeMap<TopicPartition, Activity> {
         let sends = self.producers.iter().flat_map(|producer| &producer.partitions);
         merged(sends.map(|(partition, sends)| (partition.clone(), &sends.troubled)))
+    }
+
+    /// When each generation of the group first gave a member something, by what tells it from others.
+    ///
+    /// Each member tells of a rebalance; where one does not know its generation, each of its assignments counts. Generations
+    /// of one protocol are not those of another, in which a group begins anew.
+    pub fn generations(&self) -> BTreeMap<(GroupProtocol, &str, i64), i64> {
+        let mut begun: BTreeMap<_, i64> = BTreeMap::new();
+        for consumer in &self.consumers {
+            let given = consumer.rebalances.iter();
+            for one in given.filter(|one| one.kind == RebalanceKind::Assigned) {
+                let (of, number) = match one.what.generation {
+                    Some(generation) => ("", i64::from(generation)),
+                    None => (consumer.header.consumer.as_str(), one.what.at),
+                };
+                let first = begun
+                    .entry((consumer.header.group_protocol, of, number))
+                    .or_insert(one.what.at);
+                *first = one.what.at.min(*first);
+            }
+        }
+        begun
     }
 
     /// Consumers by the group that they are members of.
