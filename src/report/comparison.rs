@@ -2,16 +2,19 @@
 
 mod render;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Explained, Format, Judgement};
 use crate::error::Expected;
+use crate::timeline::event::TopicPartition;
 use crate::verdicts::Status;
 use crate::verdicts::evidence::{Evidence, FaultTimes};
 use crate::workload::ledger::history::{Ledgers, RebalanceKind};
-use crate::workload::spans::{Activity, Window, gaps, without};
+use crate::workload::spans::{Activity, QUIET_MS, Window, gaps};
 
 /// Version of the comparison's JSON: grows when a field changes its meaning or goes, not when one is added.
 pub const SCHEMA: u32 = 1;
@@ -67,7 +70,7 @@ pub struct Phase {
     pub rebalances: u64,
     /// Partitions that members had to give up, each time that one had to.
     pub revoked: u64,
-    /// The longest time in which nobody read a partition although it was written to.
+    /// The longest time from a write to a partition until somebody read it again, with nothing read between.
     pub longest_unread_ms: u64,
     /// The partition that this was.
     pub longest_unread: Option<String>,
@@ -177,15 +180,18 @@ impl Phase {
         // What happens at the end of one is the begin of the next.
         let within = |at: i64| at >= window.from && at < window.to;
         let (acks, deliveries) = (ledgers.acks(), ledgers.deliveries());
-        let nothing = Activity::default();
         let (mut longest, mut sum) = (None, 0);
         for partition in evidence.expected.partitions() {
-            let of = |activity: &std::collections::BTreeMap<_, Activity>| {
-                gaps(activity.get(&partition).unwrap_or(&nothing).spans(), window)
-            };
-            // Where nothing is written there is nothing to read.
-            for gap in without(&of(&deliveries), &of(&acks)) {
-                let length = gap.length().unsigned_abs();
+            let of = |of: &'_ BTreeMap<TopicPartition, Activity>| of.get(&partition).cloned().unwrap_or_default();
+            let (acks, deliveries) = (of(&acks), of(&deliveries));
+            for gap in gaps(deliveries.spans(), window) {
+                // Where nothing is written there is nothing to read; what was acknowledged just now may have been delivered
+                // just before.
+                let written = acks.first_after(gap.from + QUIET_MS).unwrap_or(gap.to);
+                let length = (gap.to - written.min(gap.to)).unsigned_abs();
+                if length <= QUIET_MS.unsigned_abs() {
+                    continue;
+                }
                 sum += length;
                 if longest.as_ref().is_none_or(|(longest, _)| length > *longest) {
                     longest = Some((length, format!("{}-{}", partition.0, partition.1)));

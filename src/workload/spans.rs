@@ -150,22 +150,6 @@ pub fn gaps(spans: &Spans, window: Window) -> Vec<Gap> {
     gaps
 }
 
-/// What is left of `gaps` where `others` are taken out of them, as far as it is longer than [`QUIET_MS`]. Both in ascending
-/// order.
-pub fn without(gaps: &[Gap], others: &[Gap]) -> Vec<Gap> {
-    let mut left = Vec::new();
-    for gap in gaps {
-        let mut from = gap.from;
-        for other in others.iter().filter(|other| other.to > gap.from && other.from < gap.to) {
-            left.push(Gap { from, to: other.from });
-            from = other.to;
-        }
-        left.push(Gap { from, to: gap.to });
-    }
-    left.retain(|gap| gap.length() > QUIET_MS);
-    left
-}
-
 /// The longest of [`gaps`]; the earliest of equals. `None` when none is longer than [`QUIET_MS`].
 pub fn longest_gap(spans: &Spans, window: Window) -> Option<Gap> {
     gaps(spans, window)
@@ -266,16 +250,6 @@ mod tests {
             })
             .filter(|gap| gap.length() > QUIET_MS)
             .collect()
-    }
-
-    #[test]
-    fn gaps_without_others_are_what_is_left_on_either_side_of_them() {
-        let of = |gaps: &[(i64, i64)]| -> Vec<Gap> { gaps.iter().map(|&(from, to)| Gap { from, to }).collect() };
-        let gaps = of(&[(0, 2_000), (3_000, 4_000), (5_000, 9_000)]);
-        let others = of(&[(500, 900), (2_900, 4_100), (5_100, 6_000), (8_900, 9_900)]);
-        let left = of(&[(0, 500), (900, 2_000), (6_000, 8_900)]);
-        assert_eq!(without(&gaps, &others), left);
-        assert_eq!(without(&gaps, &[]), gaps);
     }
 
     proptest! {
