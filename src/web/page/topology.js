@@ -50,16 +50,17 @@ function broker(server, index, { containers, controllers, group }) {
   const coordinates = group?.coordinator === server.name;
   const voter = controllers.find(({ name }) => name === server.name);
   // In combined mode it votes as well, whether or not it answers as a broker.
-  const votes = voter ? [voter.mode ? `quorum ${voter.mode}` : "not in quorum"] : [];
+  const mode = voter?.mode;
+  const votes = (room) => (!voter ? [] : room < SMALL ? [mode ?? "no vote"] : [mode ? `quorum ${mode}` : "not in quorum"]);
   const counts = (sync) => [`${server.leads} leads`, `${server.in_sync} ${sync}`];
   return {
     name: server.name, label: short(server.name), answers: server.answers, container, kind: "broker", look: `c${index % 6}`,
     state: server.answers ? "answers" : "silent", word: stateWords(server.answers, container),
     // One under the other where there is no room for both in a line.
-    lines: (room) => [...(room >= 146 ? [counts("in sync").join(" · ")] : counts(room < SMALL ? "sync" : "in sync")), ...votes],
+    lines: (room) => [...(room >= 146 ? [counts("in sync").join(" · ")] : counts(room < SMALL ? "sync" : "in sync")), ...votes(room)],
     mark: server.controller ? "controller" : null, fault: server.fault,
     told: [
-      server.answers ? "answers" : "silent", container === "running" ? "" : `container ${container}`, server.controller ? "controller" : "", ...votes,
+      server.answers ? "answers" : "silent", container === "running" ? "" : `container ${container}`, server.controller ? "controller" : "", ...votes(Infinity),
       coordinates ? "coordinator of the group" : "", server.fault ? `fault: ${server.fault}` : "",
       `leads ${server.leads}, in sync on ${server.in_sync} of ${many(server.replicas, "replica")}`,
     ].filter(Boolean).join(", "),
