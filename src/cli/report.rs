@@ -40,7 +40,7 @@ Examples:
 pub struct Args {
     /// Name of a run or its beginning, `latest`, path of a run's folder, or of a bundle; of several, what differs
     #[arg(value_name = "RUN", required = true)]
-    runs: Vec<String>,
+    wanted: Vec<String>,
     #[command(flatten)]
     expect: Expect,
     #[command(flatten)]
@@ -53,7 +53,7 @@ pub struct Args {
 pub fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let runs = settings.state()?;
     let runs = runs.runs();
-    let [wanted] = args.runs.as_slice() else {
+    let [wanted] = args.wanted.as_slice() else {
         return compare(&args, runs);
     };
     let chosen = choose(wanted, runs)?;
@@ -84,7 +84,7 @@ fn compare(args: &Args, runs: &Path) -> anyhow::Result<Exit> {
             .into());
     }
     let mut judgements = Vec::new();
-    for wanted in &args.runs {
+    for wanted in &args.wanted {
         let chosen = choose(wanted, runs)?;
         let run = chosen.folder();
         let judgement = judge(run, &args.expect)
