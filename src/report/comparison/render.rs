@@ -8,6 +8,9 @@ use crate::report::markdown::escape;
 /// A row: what it is about, and the cell of each run.
 type Row = (String, Vec<String>);
 
+/// A figure of a phase, by its name, in words.
+type Figure = (&'static str, fn(&Phase) -> String);
+
 /// As a table.
 pub(super) fn table(comparison: &Comparison) -> String {
     let mut table = Table::new();
@@ -67,7 +70,7 @@ fn rows(comparison: &Comparison) -> Vec<Row> {
         side.phases.iter().map(|phase| phase.since.as_str()).collect()
     }) {
         let phase = |side: &Side| side.phases.iter().find(|phase| phase.since == since).cloned();
-        let figures: [(&str, fn(&Phase) -> String); 4] = [
+        let figures: [Figure; 4] = [
             ("rebalances", |phase| phase.rebalances.to_string()),
             ("partitions revoked", |phase| phase.revoked.to_string()),
             ("longest unread", |phase| seconds(phase.longest_unread_ms)),
