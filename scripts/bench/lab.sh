@@ -16,7 +16,7 @@ demo_file() {
             | del(.environment.JMX_EXPORTER_PORT)
             # A device in its place: what is no file is no archive.
             | .volumes += [{type: "bind", source: "/dev/null",
-                target: (if .image | test("kafka:") then "/opt/kafka/kafka.jsa" else "/opt/zookeeper/zookeeper.jsa" end)}]
+                target: (if .image | test("kafka:") then "/opt/kafka/zookeeper.jsa" else "/opt/zookeeper/zookeeper.jsa" end)}]
         else . end'
 }
 
