@@ -39,7 +39,8 @@ pub async fn ask(broker: Broker, cluster: Arc<Mutex<Cluster>>) {
     }
 }
 
-fn locked(cluster: &Mutex<Cluster>) -> MutexGuard<'_, Cluster> {
+/// The cluster, also where somebody who held it panicked.
+pub(super) fn locked(cluster: &Mutex<Cluster>) -> MutexGuard<'_, Cluster> {
     cluster.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

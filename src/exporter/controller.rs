@@ -1,13 +1,14 @@
 //! Asks one of KRaft's controllers for the metadata quorum, over and over.
 
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::lookup_host;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
+use super::broker::locked;
 use super::{Broker, Cluster};
 use crate::kafka::wire::{BrokerConnection, Timeouts};
 
@@ -26,12 +27,9 @@ pub async fn ask(controller: Broker, cluster: Arc<Mutex<Cluster>>) {
         let Err(error) = ask_until_it_fails(&controller, &cluster).await;
         tracing::trace!(controller = controller.server, "{error:#}");
         locked(&cluster).controller(controller.id, None);
+        // Nothing tells that a controller is back; this asks until the exporter ends.
         sleep(RETRY).await;
     }
-}
-
-fn locked(cluster: &Mutex<Cluster>) -> MutexGuard<'_, Cluster> {
-    cluster.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn ask_until_it_fails(controller: &Broker, cluster: &Mutex<Cluster>) -> anyhow::Result<Infallible> {

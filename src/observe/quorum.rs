@@ -39,6 +39,7 @@ pub async fn ask(controller: Controller, words: mpsc::Sender<Word>) {
         tracing::trace!(controller = controller.service, "{error:#}");
         // Fails only when the observer is being dropped.
         let _ = words.send(Word(controller.id, None)).await;
+        // Nothing tells that a controller is back; this asks until it is aborted.
         sleep(RETRY).await;
     }
 }
