@@ -22,6 +22,7 @@ use crate::state::{LabDir, StateDir};
 use crate::timeline::event::{Kind, SCHEMA};
 use crate::timeline::limits::{Bound, Limits};
 use crate::timeline::record::Timeline;
+use crate::topology::migration::Phase;
 use crate::topology::{CONSUMER, Expectation, PRODUCER, Topology};
 
 /// A lab that a command works on.
@@ -82,6 +83,14 @@ impl Lab {
             topology,
             settings,
         }
+    }
+
+    /// It as it is looked at while it migrates from ZooKeeper to KRaft: with controllers that it does not have yet.
+    pub fn to_migrate(&self) -> Self {
+        let mut lab = self.with(self.settings.clone());
+        let id = lab.topology.cluster_id.clone();
+        lab.topology.controllers = Topology::in_migration(&self.settings, Phase::Controllers, id).controllers;
+        lab
     }
 
     /// What must be true of it, with as many clients as there are now.

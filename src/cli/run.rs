@@ -53,6 +53,7 @@ impl Run {
         let stage = Stage {
             means: lab.means(expected.clone()),
             project: lab.settings.project.clone(),
+            settings: lab.settings.clone(),
             expected,
             timeline,
             journal: Journal::at(lab.dir.journal()),

@@ -89,6 +89,10 @@ pub async fn bring_up(lab: &Lab, timeout: Duration, cancel: &CancellationToken) 
 fn require_flavor(wanted: Flavor, project: &Project) -> Result<(), Expected> {
     let has = |server: &str| project.volumes.keys().any(|key| key.starts_with(server));
     let found = match (has("zookeeper"), has("controller"), has("kafka")) {
+        (true, true, _) => {
+            let message = "there is a lab that was on its way from ZooKeeper to KRaft, which only its drill could bring to an end";
+            return Err(Expected::usage(message).hint("remove it with khd down --volumes"));
+        }
         (true, ..) => Flavor::ZooKeeper,
         (_, true, _) => Flavor::KraftSeparate,
         (_, _, true) => Flavor::Kraft,

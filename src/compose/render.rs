@@ -46,8 +46,7 @@ pub fn render(settings: &Settings, topology: &Topology) -> ComposeFile {
         let service = zookeeper::server(settings, topology, server, &images);
         add(&mut file, &server.service, service);
     }
-    let separate = topology.controllers.iter();
-    for controller in separate.filter(|controller| topology.keepers().any(|keeper| *keeper == controller.service)) {
+    for controller in topology.separate_controllers() {
         let service = controller::service(settings, topology, controller, &images);
         add(&mut file, &controller.service, service);
     }

@@ -7,6 +7,7 @@ use crate::error::nearest;
 use crate::timeline::conditions::{self, Lacking};
 use crate::timeline::view::View;
 use crate::topology::Expectation;
+use crate::topology::migration::Phase;
 
 /// Something that can be true of the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +105,7 @@ impl Condition {
                 (_, None) => vec!["nobody has told the controller".into()],
             },
             Self::Quorum => conditions::quorum(view, expected),
-            Self::QuorumLost if expected.flavor.is_kraft() => {
+            Self::QuorumLost if view.is_throughout(Phase::is_controlled_by_kraft) => {
                 let leader = view.quorum.as_ref().map_or(-1, |quorum| quorum.leader);
                 let leads = (leader >= 0).then(|| format!("{} leads", expected.node_service(leader)));
                 leads.into_iter().collect()

@@ -29,7 +29,7 @@ pub enum Task {
 }
 
 impl Task {
-    /// What sort of step it is, in one word: `healthy`, `fail`, `restore`, `until`, `wait`, `scale`, `note`, `undo`,
+    /// What sort of step it is, in one word: `healthy`, `fail`, `restore`, `until`, `wait`, `scale`, `migrate`, `note`, `undo`,
     /// `recover`, `audit`.
     pub fn sort(&self) -> &'static str {
         match self {
@@ -39,6 +39,7 @@ impl Task {
             Self::Do(Action::Until { .. }) => "until",
             Self::Do(Action::Wait(_)) => "wait",
             Self::Do(Action::Scale { .. }) => "scale",
+            Self::Do(Action::Migrate(_)) => "migrate",
             Self::Do(Action::Note(_)) => "note",
             Self::UndoAll => "undo",
             Self::Recover => "recover",
@@ -240,8 +241,9 @@ impl Machine {
         }
         let cut = match (task, outcome) {
             (_, Outcome::Done) => return false,
-            // A fault without effect is of no use to anybody: it is undone even where it should have been left.
-            (Task::Do(Action::Fail(_)), Outcome::Expired(_)) => None,
+            // A fault without effect is of no use to anybody: it is undone even where it should have been left. Nor is there a
+            // way on from a phase that was not reached.
+            (Task::Do(Action::Fail(_) | Action::Migrate(_)), Outcome::Expired(_)) => None,
             // Leaders that do not move are for the verdicts to judge, not a reason to look away.
             (_, Outcome::Expired(_)) => return false,
             (_, outcome) => Some(ending(outcome, false)),

@@ -2,11 +2,12 @@
 //!
 //! [`script`] reads a drill as people write it, and [`soak`] draws one by lot; [`plan`] says what shall be done, in words
 //! of [`condition`], [`machine`] what follows what, [`runner`] does it on a [`stage`]. [`wait`] waits for conditions with a
-//! deadline, [`undo`] undoes faults, [`audit`] collects what producers were told and what the log holds.
+//! deadline, [`undo`] undoes faults, [`migration`] leads from ZooKeeper to KRaft, [`audit`] collects what producers were told and what the log holds.
 
 pub mod audit;
 pub mod condition;
 pub mod machine;
+pub mod migration;
 pub mod plan;
 pub mod runner;
 pub mod script;

@@ -9,6 +9,7 @@ use crate::faults::How;
 use crate::faults::selector::Selector;
 use crate::settings::duration;
 use crate::timeline::limits::Limits;
+use crate::topology::migration::Phase;
 
 /// A drill, ready to be run.
 #[derive(Debug, Clone)]
@@ -59,6 +60,8 @@ pub enum Action {
         /// How many.
         replicas: u16,
     },
+    /// Brings the cluster to another phase of its migration from ZooKeeper to KRaft.
+    Migrate(Phase),
     /// Says something to the reader.
     Note(String),
 }
@@ -132,6 +135,7 @@ impl fmt::Display for Action {
             }
             Self::Wait(time) => write!(f, "let the workload run for {}", duration::format(*time)),
             Self::Scale { service, replicas } => write!(f, "scale {service} to {replicas}"),
+            Self::Migrate(phase) => write!(f, "migrate to {phase}"),
             Self::Note(text) => f.write_str(text),
         }
     }

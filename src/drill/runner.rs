@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::drill::audit;
 use crate::drill::machine::{Ending, Machine, Next, Outcome, Task};
+use crate::drill::migration::migrate;
 use crate::drill::plan::{Action, Fail, Plan};
 use crate::drill::stage::Stage;
 use crate::drill::undo::undo;
@@ -155,6 +156,7 @@ impl Runner<'_> {
                 () = self.hurry.cancelled() => Outcome::Interrupted,
             },
             Action::Scale { service, replicas } => self.scale(service, *replicas).await.unwrap_or_else(failed),
+            Action::Migrate(phase) => migrate(stage, *phase, &self.hurry).await.unwrap_or_else(failed),
             Action::Note(text) => {
                 stage.timeline.emit("khd", Kind::Note { text: text.clone() });
                 Outcome::Done

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::faults::Means;
 use crate::faults::journal::Journal;
+use crate::settings::Settings;
 use crate::state::RunFolder;
 use crate::timeline::record::Timeline;
 use crate::topology::Expectation;
@@ -16,6 +17,8 @@ pub struct Stage {
     pub means: Means,
     /// The Compose project.
     pub project: String,
+    /// What the lab was made of.
+    pub settings: Settings,
     /// What must be true of the lab.
     pub expected: Expectation,
     /// Where events go, and what is known of the lab.

@@ -15,6 +15,7 @@ pub(super) fn consumers(operations: &Operations, clock: &Clock) -> Vec<ConsumerH
     for (at, index) in clock.members.iter().copied() {
         let event = &operations.events[index].2;
         let member = members.entry(event.process).or_default();
+        member.rebalances += u32::from(matches!(event.what, What::Assigned(_) | What::Revoked(_)));
         match &event.what {
             What::Assigned(places) => places.iter().for_each(|place| member.assigned(*place, at)),
             What::Revoked(places) => places.iter().for_each(|place| {
@@ -64,8 +65,9 @@ pub(super) fn consumers(operations: &Operations, clock: &Clock) -> Vec<ConsumerH
 /// One member's deliveries in the making.
 #[derive(Debug, Default)]
 struct Member {
-    // The last offset of each partition, since it was assigned.
-    positions: BTreeMap<Place, i64>,
+    // The last offset of each partition, since it was assigned, and how many rebalances there had been by then.
+    positions: BTreeMap<Place, (i64, u32)>,
+    rebalances: u32,
     partitions: BTreeMap<Place, Deliveries>,
 }
 
@@ -82,8 +84,12 @@ impl Member {
 
     fn delivered(&mut self, place: Place, offset: i64, at: i64) {
         let deliveries = self.partitions.entry(place).or_default();
-        if let Some(from) = self.positions.insert(place, offset).filter(|from| from + 1 != offset) {
-            deliveries.jumps.push(Jump { from, to: offset, at });
+        if let Some((from, rebalances)) = self.positions.insert(place, (offset, self.rebalances)) {
+            // As in ledgers: a rebalance may give a member again what it has had, of partitions that it keeps as well.
+            let again = rebalances != self.rebalances && offset <= from;
+            if from + 1 != offset && !again {
+                deliveries.jumps.push(Jump { from, to: offset, at });
+            }
         }
         if deliveries.tenures.is_empty() {
             deliveries.tenures.push(Tenure {

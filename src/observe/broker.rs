@@ -4,13 +4,15 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::kafka::wire::{BrokerConnection, Timeouts};
 use crate::observe::offsets::{EndOffset, Report};
 use crate::observe::told::Told;
 use crate::timeline::record::Timeline;
+use crate::timeline::view::View;
+use crate::topology::migration::Phase;
 use crate::topology::{Broker, Workload};
 
 /// Time between two rounds of questions; the resolution of every time that khd measures from observations.
@@ -22,20 +24,12 @@ const RETRY: Duration = Duration::from_millis(100);
 /// What brokers see as `client.id`, in their request logs and metrics.
 const CLIENT_ID: &str = "khd-observer";
 
-/// What a broker is asked for.
-#[derive(Debug)]
-pub struct Asked {
-    /// Topics and the group.
-    pub workload: Workload,
-    /// Whether it is asked whom it takes for the controller: in KRaft it names any broker, and another one each time.
-    pub controller: bool,
-}
-
 /// Observes one broker until it is aborted.
-pub async fn observe(broker: Broker, asked: Asked, timeline: Timeline, offsets: mpsc::Sender<Report>) {
+pub async fn observe(broker: Broker, workload: Workload, timeline: Timeline, offsets: mpsc::Sender<Report>) {
     let mut observer = BrokerObserver {
         broker,
-        asked,
+        workload,
+        view: timeline.view(),
         timeline,
         offsets,
         told: Told::default(),
@@ -52,7 +46,9 @@ pub async fn observe(broker: Broker, asked: Asked, timeline: Timeline, offsets: 
 
 struct BrokerObserver {
     broker: Broker,
-    asked: Asked,
+    /// Topics and the group.
+    workload: Workload,
+    view: watch::Receiver<View>,
     timeline: Timeline,
     offsets: mpsc::Sender<Report>,
     told: Told,
@@ -78,16 +74,16 @@ impl BrokerObserver {
     }
 
     async fn ask_for_state(&mut self, connection: &mut BrokerConnection) -> anyhow::Result<()> {
-        let Asked { workload, controller } = &self.asked;
-        let mut metadata = connection.metadata(&workload.topics).await?;
-        if !controller {
+        let mut metadata = connection.metadata(&self.workload.topics).await?;
+        // A controller of KRaft is told to nobody: brokers name any broker then, and another one each time.
+        if self.view.borrow().is_throughout(Phase::is_controlled_by_kraft) {
             metadata.controller = -1;
         }
         for event in self.told.metadata(metadata) {
             self.timeline.emit(&self.broker.service, event);
         }
-        let group = connection.describe_group(&workload.group).await?;
-        if let Some(event) = self.told.group(&workload.group, group) {
+        let group = connection.describe_group(&self.workload.group).await?;
+        if let Some(event) = self.told.group(&self.workload.group, group) {
             self.timeline.emit(&self.broker.service, event);
         }
         Ok(())
@@ -112,7 +108,7 @@ impl BrokerObserver {
             let _ = self.offsets.send(Report::Ends(ends.collect())).await;
         }
         if self.told.coordinates()
-            && let Some(committed) = connection.committed_offsets(&self.asked.workload.group).await?
+            && let Some(committed) = connection.committed_offsets(&self.workload.group).await?
         {
             let _ = self.offsets.send(Report::Committed(committed)).await;
         }

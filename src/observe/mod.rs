@@ -58,15 +58,12 @@ pub fn start(topology: &Topology, timeline: &Timeline) -> Observer {
     for broker in &topology.brokers {
         tasks.spawn(broker::observe(
             broker.clone(),
-            broker::Asked {
-                workload: topology.workload.clone(),
-                controller: !topology.flavor.is_kraft(),
-            },
+            topology.workload.clone(),
             timeline.clone(),
             reports.clone(),
         ));
     }
-    if topology.flavor.is_kraft() {
+    if !topology.controllers.is_empty() {
         let (words, heard) = mpsc::channel(64);
         for controller in &topology.controllers {
             tasks.spawn(quorum::ask(controller.clone(), words.clone()));

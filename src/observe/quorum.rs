@@ -14,6 +14,7 @@ use crate::kafka::wire::answers::{QuorumDescription, QuorumReplica};
 use crate::kafka::wire::{BrokerConnection, Timeouts};
 use crate::timeline::event::Kind;
 use crate::timeline::record::Timeline;
+use crate::timeline::view::QUORUM;
 use crate::topology::Controller;
 
 /// Time between two questions to a controller.
@@ -25,8 +26,6 @@ const RETRY: Duration = Duration::from_millis(100);
 const LAG_MS: i64 = 3_000;
 /// What controllers see as `client.id`, in their request logs and metrics.
 const CLIENT_ID: &str = "khd-observer";
-/// Source of what the quorum says, whichever controller said it.
-const QUORUM: &str = "quorum";
 
 /// What a controller says of the quorum, by its id; nothing where it does not lead, or does not answer.
 #[derive(Debug)]

@@ -6,27 +6,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::timeline::view::View;
+use crate::topology::migration::Phase;
 use crate::topology::{CONSUMER, Expectation, PRODUCER};
 
 /// What is lacking until a condition holds; empty when it does.
 pub type Lacking = Vec<String>;
 
-/// Those that keep the metadata and are not out do so, and one of them leads: ZooKeeper servers, or KRaft's controllers.
+/// Those that keep the metadata and are not out do so, and one of them leads: ZooKeeper servers, KRaft's controllers, or
+/// both while one migrates to the other.
 pub fn quorum(view: &View, expected: &Expectation) -> Lacking {
-    if expected.flavor.is_kraft() {
-        nodes_take_part(view, expected)
-    } else {
-        zookeepers_serve(view, expected)
+    let mut lacking = Vec::new();
+    if view.is_throughout(Phase::needs_zookeeper) {
+        lacking.extend(zookeepers_serve(view, expected));
     }
+    if view.is_throughout(Phase::has_controllers) {
+        lacking.extend(nodes_take_part(view, expected));
+    }
+    lacking
 }
 
-/// KRaft's metadata quorum has a leader, and every controller and broker that is not out has caught up with it.
+/// KRaft's metadata quorum has a leader, and every controller and broker of KRaft that is not out has caught up with it.
 fn nodes_take_part(view: &View, expected: &Expectation) -> Lacking {
     let lacking = controller_leads(view, expected);
     if !lacking.is_empty() {
         return lacking;
     }
-    let nodes: BTreeMap<&String, &i32> = expected.controllers.iter().chain(&expected.brokers).collect();
+    let brokers = expected
+        .brokers
+        .iter()
+        .filter(|_| view.is_throughout(Phase::has_kraft_brokers));
+    let nodes: BTreeMap<&String, &i32> = expected.controllers.iter().chain(brokers).collect();
     let late = nodes.into_iter().filter(|(service, id)| {
         let takes_part = view.quorum.as_ref().is_some_and(|quorum| quorum.has(**id));
         !takes_part && !view.is_out(service)
@@ -145,9 +154,18 @@ pub fn leaders_balanced(view: &View, expected: &Expectation) -> Lacking {
 /// Every broker that is to be believed names the same controller, and that one is among them. In KRaft, where brokers name
 /// anybody, the metadata quorum has a leader.
 pub fn one_controller(view: &View, expected: &Expectation) -> Lacking {
-    if expected.flavor.is_kraft() {
+    if view.is_throughout(Phase::is_controlled_by_kraft) {
         return controller_leads(view, expected);
     }
+    if !view.is_throughout(|phase| !phase.is_controlled_by_kraft()) {
+        // It goes over from one to the other at some moment, and until then, or from then on, brokers name anybody.
+        return Vec::new();
+    }
+    brokers_name_one_controller(view, expected)
+}
+
+/// Every broker that is to be believed names the same controller, and that one is among them.
+pub fn brokers_name_one_controller(view: &View, expected: &Expectation) -> Lacking {
     let named: BTreeMap<i32, Option<i32>> = view.witnesses().map(|(id, broker)| (id, broker.controller)).collect();
     let controllers: BTreeSet<Option<i32>> = named.values().copied().collect();
     match controllers.iter().next() {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::timeline::limits::Limits;
 use crate::topology::Expectation;
+use crate::topology::migration::Phase;
 
 /// Version of the timeline's format; readers refuse what they do not know.
 pub const SCHEMA: u32 = 3;
@@ -193,6 +194,16 @@ pub enum Kind {
         service: String,
         /// How many there shall be.
         replicas: u16,
+    },
+    /// The lab is being brought to another phase of the migration from ZooKeeper to KRaft.
+    MigrationStarted {
+        /// Which.
+        phase: Phase,
+    },
+    /// The lab has come to that phase.
+    MigrationEnded {
+        /// Which.
+        phase: Phase,
     },
     /// Something that a drill says to its readers.
     Note {

@@ -7,6 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::timeline::event::{Event, Kind, Member, TopicPartition};
 use crate::topology::Expectation;
+use crate::topology::migration::Phase;
+
+/// Source of what KRaft's quorum says, whichever controller said it.
+pub const QUORUM: &str = "quorum";
 
 /// What is known of the lab.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -31,6 +35,8 @@ pub struct View {
     pub faults: BTreeMap<u32, FaultView>,
     /// How many containers of a service of clients there shall be, where a drill changed that.
     pub scaled: BTreeMap<String, u16>,
+    /// Between which phases of the migration from ZooKeeper to KRaft the lab is; the same one twice once it has come to it.
+    pub migration: Option<(Phase, Phase)>,
     /// Milliseconds since the start, of the last event folded in.
     pub elapsed_ms: u64,
     expectation: Option<Expectation>,
@@ -154,7 +160,12 @@ impl View {
             Kind::Scaled { service, replicas } => {
                 self.scaled.insert(service.clone(), *replicas);
             }
-            Kind::ControllerElected { controller, epoch } => {
+            Kind::MigrationStarted { phase } => {
+                let (_, from) = self.phases();
+                self.migration = Some((from, *phase));
+            }
+            Kind::MigrationEnded { phase } => self.migration = Some((*phase, *phase)),
+            Kind::ControllerElected { controller, epoch } if self.is_told_by_the_keeper(&event.source) => {
                 self.controller = Some((*controller, *epoch));
             }
             Kind::Quorum {
@@ -209,7 +220,9 @@ impl View {
                     self.apply_broker(id, &event.kind);
                 }
             }
-            Kind::StepsPlanned { .. }
+            // Who is controller for those only who do not keep the metadata yet, or no more.
+            Kind::ControllerElected { .. }
+            | Kind::StepsPlanned { .. }
             | Kind::StepStarted { .. }
             | Kind::StepEnded { .. }
             | Kind::FaultHealed { .. }
@@ -284,6 +297,34 @@ impl View {
     fn find_coordinator(&mut self) {
         let claims = self.witnesses().filter_map(|(_, broker)| broker.group.as_ref());
         self.group = claims.max_by_key(|(told, _)| *told).map(|(_, group)| group.clone());
+    }
+
+    /// Between which phases of the migration from ZooKeeper to KRaft the lab is: from the first to the second one.
+    pub fn phases(&self) -> (Phase, Phase) {
+        let flavor = self
+            .expectation
+            .as_ref()
+            .map(|expected| expected.flavor)
+            .unwrap_or_default();
+        self.migration.unwrap_or((flavor.into(), flavor.into()))
+    }
+
+    /// Whether the lab has to be as that is, in both of the phases between which it is.
+    pub fn is_throughout(&self, what: impl Fn(Phase) -> bool) -> bool {
+        let (from, to) = self.phases();
+        what(from) && what(to)
+    }
+
+    /// Whether who says that somebody is controller may know: in a migration, ZooKeeper and KRaft's quorum have each their
+    /// own, of which one counts.
+    fn is_told_by_the_keeper(&self, source: &str) -> bool {
+        let (from, to) = self.phases();
+        if source == QUORUM {
+            to.is_controlled_by_kraft()
+        } else {
+            // ZooKeeper is told of a controller of KRaft as long as that writes there.
+            !from.has_kraft_brokers()
+        }
     }
 
     /// What a server is that keeps the metadata: `leader`, `follower`, or `standalone`; nothing where it does not serve.

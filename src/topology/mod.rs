@@ -3,6 +3,8 @@
 //! [`Topology::of`] is pure: settings go in, and what `compose` renders, what `observe` watches and what the checks
 //! expect all come from the result.
 
+pub mod migration;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::settings::{self, Flavor, GroupProtocol, Manager, Settings};
+use migration::Phase;
 
 /// A lab, described.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +32,8 @@ pub struct Topology {
     pub gateway: Ipv4Addr,
     /// Who keeps the cluster's metadata.
     pub flavor: Flavor,
+    /// How far it has come from ZooKeeper to KRaft.
+    pub phase: Phase,
     /// ZooKeeper servers, in order of their ids; none in KRaft.
     pub zookeepers: Vec<ZooKeeper>,
     /// KRaft's controllers, in order of their ids; in combined mode they run in the brokers' services.
@@ -285,6 +290,7 @@ impl Topology {
         Self {
             project: settings.project.clone(),
             flavor: settings.flavor,
+            phase: settings.flavor.into(),
             cluster_id: cluster_id(&settings.project),
             controllers,
             subnet,
@@ -350,12 +356,16 @@ impl Topology {
         self.controllers.iter().find(|controller| controller.id == broker.id)
     }
 
-    /// Services that do nothing but keep the metadata: ZooKeeper servers, or KRaft's separate controllers.
+    /// Controllers in processes of their own.
+    pub fn separate_controllers(&self) -> impl Iterator<Item = &Controller> {
+        let combined = |controller: &&Controller| self.brokers.iter().any(|broker| broker.id == controller.id);
+        self.controllers.iter().filter(move |controller| !combined(controller))
+    }
+
+    /// Services that do nothing but keep the metadata: ZooKeeper servers, and KRaft's separate controllers.
     pub fn keepers(&self) -> impl Iterator<Item = &String> {
-        let brokers: Vec<&str> = self.brokers.iter().map(|broker| broker.service.as_str()).collect();
-        let controllers = self.controllers.iter().map(|controller| &controller.service);
-        let separate = controllers.filter(move |service| !brokers.contains(&service.as_str()));
-        self.zookeepers.iter().map(|server| &server.service).chain(separate)
+        let zookeepers = self.zookeepers.iter().map(|server| &server.service);
+        zookeepers.chain(self.separate_controllers().map(|controller| &controller.service))
     }
 
     /// Services of all servers: those that keep the metadata, then brokers.

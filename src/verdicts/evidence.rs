@@ -253,7 +253,8 @@ impl Evidence {
     }
 }
 
-fn wall_ms(event: &Event) -> i64 {
+/// When it happened, in milliseconds since the Unix epoch.
+pub fn wall_ms(event: &Event) -> i64 {
     event.wall.as_millisecond()
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use crate::timeline::event::Kind;
 use crate::timeline::view::View;
 use crate::topology::Expectation;
+use crate::topology::migration::Phase;
 use crate::verdicts::evidence::{Evidence, FaultTimes};
 
 /// Beyond the session time-out: sessions expire once per tick, and the controller has to act.
@@ -49,8 +50,13 @@ impl Moment<'_> {
 
     /// Whether enough ZooKeeper servers, or controllers, are left to decide anything.
     pub fn has_quorum(&self, expected: &Expectation) -> bool {
-        let left = expected.ensemble().filter(|server| !self.view.is_out(server)).count();
-        left * 2 > expected.ensemble().count()
+        let majority = |servers: Vec<&String>| {
+            let left = servers.iter().filter(|server| !self.view.is_out(server)).count();
+            left * 2 > servers.len()
+        };
+        let needs = |what: fn(Phase) -> bool| self.view.is_throughout(what);
+        (!needs(Phase::needs_zookeeper) || majority(expected.zookeepers.iter().collect()))
+            && (!needs(Phase::is_controlled_by_kraft) || majority(expected.controllers.keys().collect()))
     }
 
     /// Whether each of its faults was proven.

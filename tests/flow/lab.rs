@@ -94,6 +94,7 @@ impl Lab {
                 nethelper: "nethelper".into(),
             },
             project: PROJECT.into(),
+            settings: settings.clone(),
             expected: topology.expectation(Duration::from_secs(18)),
             timeline: Timeline::create(&run.timeline()).unwrap(),
             journal: Journal::at(folder.path().join("labs/khd/faults.json")),

@@ -24,6 +24,7 @@ use crate::drill::runner;
 use crate::drill::script::{Course, NEGATIVE, Script};
 use crate::error::{Exit, Expected};
 use crate::report::{Format, Judgement};
+use crate::settings::Data;
 use crate::state::{RunFolder, publish};
 use crate::verdicts::Status;
 
@@ -169,10 +170,13 @@ async fn one(
     let name = &script.name;
     let plan = script.plan(&host.lab.topology, host.lab.limits(), seed, args.length);
     let actions = plan.actions();
-    let unsuited = script.unsuited(host.lab.topology.flavor);
+    let migrates = actions.iter().any(|action| matches!(action, Action::Migrate(_)));
+    let to_migrate = migrates.then(|| host.lab.to_migrate());
+    let lab = to_migrate.as_ref().unwrap_or(&host.lab);
+    let unsuited = script.unsuited(lab.topology.flavor);
     let why = match unsuited {
         Some(why) => Some(why),
-        None => impossible(&host.lab, &actions).await?,
+        None => impossible(lab, &actions).await?,
     };
     if let Some(why) = why {
         tell!("{name} is skipped: {why}");
@@ -186,7 +190,7 @@ async fn one(
         ));
     }
     tell!("\n{name}: {}", script.purpose);
-    let run = Run::start(&host.lab, &plan.drill, &plan.limits, &plan.skip, cancel.clone()).await?;
+    let run = Run::start(lab, &plan.drill, &plan.limits, &plan.skip, cancel.clone()).await?;
     let ending = runner::run(&run.stage, &plan).await;
     let (exit, why) = match ending {
         Ending::Judge => (Exit::Passed, "done".to_owned()),
@@ -204,8 +208,8 @@ async fn one(
             Row::not_judged(name, seed, Some(folder.name()), Status::Unknown, exit, &why)
         }
     };
-    // One that was interrupted has healed all the same.
-    if row.is_bad() && exit != Exit::Interrupted || script.is_tagged(NEGATIVE) {
+    // One that was interrupted has healed all the same. A cluster that has migrated is not what its settings say.
+    if row.is_bad() && exit != Exit::Interrupted || script.is_tagged(NEGATIVE) || migrates {
         host.note(State::Spoilt);
     } else if actions.iter().any(|action| matches!(action, Action::Scale { .. })) {
         host.note(State::Changed);
@@ -248,6 +252,16 @@ async fn judged(args: &Args, name: &str, seed: u64, lab: &Lab, run: &RunFolder) 
 /// Why lab, engine or kernel do not allow one of the drill's faults, if they do not.
 async fn impossible(lab: &Lab, actions: &[&Action]) -> anyhow::Result<Option<String>> {
     let means = lab.means(lab.topology.expectation(lab.settings.session_timeout()));
+    if actions.iter().any(|action| matches!(action, Action::Migrate(_))) {
+        if lab.topology.flavor.is_kraft() {
+            return Ok(Some("KRaft keeps the metadata already".into()));
+        }
+        if lab.settings.data == Data::Keep {
+            return Ok(Some(
+                "the lab's data is to be kept, and there is no way back for it".into(),
+            ));
+        }
+    }
     let mut asked = BTreeSet::new();
     for action in actions {
         if let Action::Fail(fail) = action

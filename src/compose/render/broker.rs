@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::images::{NETHELPER_IMAGE, References};
-use super::kafka::{Node, answers, in_quorum, properties};
+use super::kafka::{INTER_BROKER_LISTENER, Node, answers, in_migration, in_quorum, properties, quorum};
 use super::{environment, fixed, healthcheck, healthy, jmx_exporter, port, started, volume};
 use crate::compose::model::{ComposeFile, Service, Volume};
 use crate::settings::Settings;
@@ -62,10 +62,15 @@ fn identity(topology: &Topology, broker: &Broker) -> IndexMap<String, String> {
         };
         return in_quorum(topology, broker.id, roles);
     }
-    environment([
+    let mut variables = environment([
         ("KAFKA_BROKER_ID", broker.id.to_string()),
         ("KAFKA_ZOOKEEPER_CONNECT", topology.zookeeper_connect()),
-    ])
+    ]);
+    if topology.phase.is_controlled_by_kraft() {
+        variables.extend(in_migration(topology));
+        variables.extend(quorum(topology));
+    }
+    variables
 }
 
 /// Where it listens: for the lab, for the host, and as a controller for other nodes.
@@ -79,7 +84,7 @@ fn listeners(topology: &Topology, broker: &Broker) -> IndexMap<String, String> {
     if topology.combined(broker).is_some() {
         listeners += &format!(",CONTROLLER://0.0.0.0:{CONTROLLER_PORT}");
     }
-    if topology.flavor.is_kraft() {
+    if topology.phase.is_controlled_by_kraft() {
         protocols += ",CONTROLLER:PLAINTEXT";
     }
     let advertised = both(
@@ -90,7 +95,7 @@ fn listeners(topology: &Topology, broker: &Broker) -> IndexMap<String, String> {
         ("KAFKA_LISTENERS", listeners),
         ("KAFKA_ADVERTISED_LISTENERS", advertised),
         ("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", protocols),
-        ("KAFKA_INTER_BROKER_LISTENER_NAME", "INTERNAL".into()),
+        ("KAFKA_INTER_BROKER_LISTENER_NAME", INTER_BROKER_LISTENER.into()),
     ])
 }
 

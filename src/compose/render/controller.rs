@@ -1,7 +1,7 @@
 //! KRaft's controllers in processes of their own.
 
 use super::images::References;
-use super::kafka::{DATA_PATH, Node, answers, in_quorum, properties};
+use super::kafka::{DATA_PATH, INTER_BROKER_LISTENER, Node, answers, in_migration, in_quorum, properties};
 use super::{environment, fixed, healthcheck, jmx_exporter, port, volume};
 use crate::compose::model::Service;
 use crate::settings::Settings;
@@ -21,6 +21,14 @@ pub(super) fn service(
             ("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP", "CONTROLLER:PLAINTEXT".into()),
         ]))
         .collect::<indexmap::IndexMap<_, _>>();
+    if topology.phase.needs_zookeeper() {
+        environment.extend(in_migration(topology));
+        // They talk to brokers of ZooKeeper's as their controller did, by the listener that these have for each other, and
+        // register none that does not have it.
+        environment.insert("KAFKA_INTER_BROKER_LISTENER_NAME".into(), INTER_BROKER_LISTENER.into());
+        let protocols = format!("CONTROLLER:PLAINTEXT,{INTER_BROKER_LISTENER}:PLAINTEXT");
+        environment.insert("KAFKA_LISTENER_SECURITY_PROTOCOL_MAP".into(), protocols);
+    }
     let node = Node {
         service: &controller.service,
         heap: &settings.controller.heap,

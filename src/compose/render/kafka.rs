@@ -9,6 +9,9 @@ use crate::topology::{JMX_PORT, Topology};
 /// Where Kafka's data is mounted.
 pub(super) const DATA_PATH: &str = "/var/lib/kafka/data";
 
+/// The listener that brokers have for each other, and for clients in the lab.
+pub(super) const INTER_BROKER_LISTENER: &str = "INTERNAL";
+
 /// A process of Kafka.
 pub(super) struct Node<'a> {
     /// Its service.
@@ -34,14 +37,30 @@ impl Node<'_> {
 
 /// A node of KRaft: who it is, which cluster it is of, and who votes there.
 pub(super) fn in_quorum(topology: &Topology, id: i32, roles: &str) -> IndexMap<String, String> {
-    environment([
+    let mut variables = environment([
         ("CLUSTER_ID", topology.cluster_id.clone()),
         ("KAFKA_NODE_ID", id.to_string()),
         ("KAFKA_PROCESS_ROLES", roles.to_owned()),
+    ]);
+    variables.extend(quorum(topology));
+    // The images do not agree on where it is when nothing is said.
+    variables.insert("KAFKA_LOG_DIRS".into(), DATA_PATH.into());
+    variables
+}
+
+/// What makes a broker or a controller take part in the migration from ZooKeeper.
+pub(super) fn in_migration(topology: &Topology) -> IndexMap<String, String> {
+    environment([
+        ("KAFKA_ZOOKEEPER_CONNECT", topology.zookeeper_connect()),
+        ("KAFKA_ZOOKEEPER_METADATA_MIGRATION_ENABLE", "true".into()),
+    ])
+}
+
+/// Where a node finds KRaft's controllers.
+pub(super) fn quorum(topology: &Topology) -> IndexMap<String, String> {
+    environment([
         ("KAFKA_CONTROLLER_QUORUM_VOTERS", topology.quorum_voters()),
         ("KAFKA_CONTROLLER_LISTENER_NAMES", "CONTROLLER".into()),
-        // The images do not agree on where it is when nothing is said.
-        ("KAFKA_LOG_DIRS", DATA_PATH.into()),
     ])
 }
 

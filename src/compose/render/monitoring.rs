@@ -112,7 +112,7 @@ fn configs(settings: &Settings, topology: &Topology, images: &References) -> Vec
     let mut brokers = topology.brokers.iter().map(|broker| &broker.service);
     let mut zookeepers = topology.zookeepers.iter().map(|server| &server.service);
     // Those in combined mode are scraped as brokers.
-    let mut controllers = topology.keepers().filter(|_| topology.flavor.is_kraft());
+    let mut controllers = topology.separate_controllers().map(|controller| &controller.service);
     // A scrape that hangs must be over before the next one.
     let interval = settings.monitoring.interval;
     let timeout = interval.mul_f64(0.75).min(LONGEST_SCRAPE);

@@ -10,6 +10,7 @@ use super::read::LAB;
 use crate::drill::condition::Condition;
 use crate::faults::How;
 use crate::settings::Flavor;
+use crate::topology::migration::Phase;
 use crate::verdicts::checks;
 
 /// A drill for khd: what is done to a Kafka lab, and what has to hold.
@@ -78,6 +79,11 @@ enum Step {
     Scale {
         /// How many of each.
         scale: Scale,
+    },
+    /// Brings a cluster of flavor `zookeeper` to another phase of its migration to KRaft: the next one, or back.
+    Migrate {
+        /// Which.
+        migrate: Phase,
     },
     /// Says something to the reader.
     Note {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use clap::ValueEnum as _;
 use serde_json::{Map, Value};
 
 use super::Step;
@@ -15,15 +16,17 @@ use crate::drill::plan::{Action, Fail};
 use crate::faults::selector::Selector;
 use crate::faults::{How, Target};
 use crate::settings::check::MOST_REPLICAS;
+use crate::topology::migration::Phase;
 use crate::topology::{CONSUMER, PRODUCER, Topology};
 
 /// The key that says what sort of step it is, each with the keys that stand beside it.
-pub(super) const SORTS: [(&str, &[&str]); 8] = [
+pub(super) const SORTS: [(&str, &[&str]); 9] = [
     ("fail", &["how", "as"]),
     ("restore", &[]),
     ("wait-until", &["within"]),
     ("wait", &[]),
     ("scale", &[]),
+    ("migrate", &[]),
     ("note", &[]),
     ("repeat", &["steps"]),
     ("parallel", &[]),
@@ -39,6 +42,8 @@ pub(super) struct Steps<'a> {
     found: &'a mut Found,
     /// Labels that faults have had so far, each with whether it is in place.
     labels: BTreeMap<String, bool>,
+    /// How far the steps so far have brought a cluster of ZooKeeper's.
+    phase: Phase,
 }
 
 impl<'a> Steps<'a> {
@@ -47,6 +52,7 @@ impl<'a> Steps<'a> {
             topology,
             found,
             labels: BTreeMap::new(),
+            phase: Phase::ZooKeeper,
         }
     }
 
@@ -88,6 +94,7 @@ impl<'a> Steps<'a> {
             "restore" => self.restore(&entry.value)?,
             "wait-until" => self.until(fields, &entry.value)?,
             "wait" => Action::Wait(self.found.time(&entry.value, "wait")?),
+            "migrate" => self.migrate(&entry.value)?,
             "note" => Action::Note(self.found.text(&entry.value, "a note")?),
             "scale" => return Some(self.scale(&entry.value)),
             "repeat" => {
@@ -269,6 +276,31 @@ impl<'a> Steps<'a> {
             condition: self.found.keep(condition)?,
             within: within?,
         })
+    }
+
+    /// To a phase that the one before leads to: each names its phase, so that a drill reads as what the cluster is.
+    fn migrate(&mut self, node: &Node) -> Option<Action> {
+        let word = self.found.text(node, "a phase")?;
+        let all = Phase::value_variants();
+        let known: Vec<String> = all.iter().map(Phase::to_string).collect();
+        let Some(phase) = all.iter().copied().find(|phase| phase.to_string() == word) else {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let message = format!("there is no phase `{word}` of a migration");
+            self.found.add(Problem::unknown(node.at, message, &word, &known));
+            return None;
+        };
+        if !self.phase.leads_to(phase) {
+            let next = all.iter().filter(|next| self.phase.leads_to(**next));
+            let next: Vec<String> = next.map(Phase::to_string).collect();
+            let message = format!("no step leads from {} to {phase}", self.phase);
+            let hint = match next.as_slice() {
+                [] => "there is no way on or back".to_owned(),
+                next => format!("the next is {}", next.join(" or ")),
+            };
+            self.found.add(Problem::new(node.at, message).hint(hint));
+        }
+        self.phase = phase;
+        Some(Action::Migrate(phase))
     }
 
     fn scale(&mut self, node: &Node) -> Vec<Step> {

@@ -118,6 +118,8 @@ impl Known {
             Kind::FaultUndone { id } => (Subject::Fault, format!("{} is undone", self.fault(*id))),
             Kind::FaultHealed { id, proof } => (Subject::Fault, format!("{} is healed: {proof}", self.fault(*id))),
             Kind::Scaled { service, replicas } => (Subject::Run, format!("{service} is scaled to {replicas}")),
+            Kind::MigrationStarted { phase } => (Subject::Run, format!("the cluster migrates to {phase}")),
+            Kind::MigrationEnded { phase } => (Subject::Run, format!("the cluster has migrated to {phase}")),
             Kind::Note { text } => (Subject::Run, text.clone()),
             Kind::BrokerAnswers => self.server(source, true, "answers again".into())?,
             Kind::BrokerSilent { error } => self.server(source, false, format!("ceases to answer: {error}"))?,

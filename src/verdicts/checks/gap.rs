@@ -75,7 +75,7 @@ impl Check for LongestGap {
 }
 
 /// The longest gap of every partition, in milliseconds; a partition without any success has one as long as the window.
-fn gaps(
+pub(super) fn gaps(
     evidence: &Evidence,
     activities: &BTreeMap<TopicPartition, Activity>,
     window: Window,

@@ -15,6 +15,7 @@ mod leader_epoch;
 mod leaders_balanced;
 mod leaders_moved;
 mod lost_write;
+mod migration;
 mod nonmonotonic_poll;
 mod offset_monotonicity;
 mod one_controller;
@@ -43,10 +44,11 @@ use crate::workload::ledger::history::Ledgers;
 use crate::workload::spans::Window;
 
 /// Every check.
-pub const ALL: [&dyn Check; 28] = [
+pub const ALL: [&dyn Check; 29] = [
     &fault_effective::FaultEffective,
     &fault_healed::FaultHealed,
     &steps::Steps,
+    &migration::Migration,
     &leaders_moved::LeadersMoved,
     &isr_shrunk::IsrShrunk,
     &isr_restored::IsrRestored,

@@ -2,7 +2,8 @@
 
 use crate::timeline::conditions;
 use crate::timeline::event::Kind;
-use crate::timeline::view::View;
+use crate::timeline::view::{QUORUM, View};
+use crate::topology::migration::Phase;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Status, moments};
 
@@ -51,7 +52,7 @@ impl Check for OneController {
         let (Some(first), Some(last)) = (epoch(&evidence.before), epoch(&evidence.after)) else {
             return Finding::new(Status::Unknown, "nobody told the controller's epoch");
         };
-        if evidence.expected.flavor.is_kraft() {
+        if evidence.after.is_throughout(Phase::is_controlled_by_kraft) {
             return leaders(evidence, first, last);
         }
         let named = |view: &View| view.witnesses().find_map(|(_, broker)| broker.controller).unwrap_or(-1);
@@ -97,7 +98,14 @@ fn leaders(evidence: &Evidence, first: i32, last: i32) -> Finding {
     let leader = |view: &View| view.controller.map_or(-1, |(leader, _)| leader);
     let (before, after) = (leader(&evidence.before), leader(&evidence.after));
     let service = |id: i32| evidence.expected.node_service(id);
-    let summary = if first == last {
+    let migrated = !evidence.before.is_throughout(Phase::is_controlled_by_kraft);
+    let summary = if migrated {
+        format!(
+            "{} leads the metadata quorum (epoch {last}); before the migration {} was the controller",
+            service(after),
+            service(before)
+        )
+    } else if first == last {
         format!("{} led the metadata quorum (epoch {last}) throughout", service(after))
     } else {
         format!(
@@ -113,17 +121,20 @@ fn leaders(evidence: &Evidence, first: i32, last: i32) -> Finding {
         .with("epoch_before", first)
 }
 
-/// Whether an epoch was ever followed by a lower one.
+/// Whether an epoch was ever followed by a lower one. ZooKeeper and KRaft's quorum count by themselves.
 fn went_back(evidence: &Evidence) -> bool {
-    let epochs: Vec<i32> = evidence
-        .events
-        .iter()
-        .filter_map(|event| match event.kind {
+    let is_sorted = |of_quorum: bool| {
+        let told = evidence
+            .events
+            .iter()
+            .filter(|event| (event.source == QUORUM) == of_quorum);
+        let epochs = told.filter_map(|event| match event.kind {
             Kind::ControllerElected { epoch, .. } => Some(epoch),
             _ => None,
-        })
-        .collect();
-    !epochs.is_sorted()
+        });
+        epochs.is_sorted()
+    };
+    !is_sorted(true) || !is_sorted(false)
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! quorum-restored: at the end one controller leads KRaft's metadata quorum, and every node has caught up with it again.
 
+use std::collections::BTreeSet;
+
 use crate::timeline::conditions;
+use crate::topology::migration::Phase;
 use crate::verdicts::checks::readable;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Measure, Status};
@@ -27,7 +30,7 @@ impl Check for QuorumRestored {
 
     fn judge(&self, evidence: &Evidence) -> Finding {
         let expected = &evidence.expected;
-        if !expected.flavor.is_kraft() {
+        if !evidence.after.is_throughout(Phase::has_kraft_brokers) {
             return Finding::skipped("ZooKeeper keeps the metadata");
         }
         if evidence.after.quorum.is_none() {
@@ -35,7 +38,12 @@ impl Check for QuorumRestored {
         }
         let (voters, nodes) = (
             expected.controllers.len(),
-            expected.keepers().count() + expected.brokers.len(),
+            expected
+                .controllers
+                .values()
+                .chain(expected.brokers.values())
+                .collect::<BTreeSet<_>>()
+                .len(),
         );
         let whole = |view: &_| conditions::quorum(view, expected);
         if evidence.faults.is_empty() {

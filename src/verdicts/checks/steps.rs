@@ -12,7 +12,8 @@ impl Check for Steps {
     }
 
     fn meaning(&self) -> &'static str {
-        "everything that the drill waited for came true in the time that it gave, and all that it undid healed"
+        "everything that the drill waited for came true in the time that it gave, all that it undid healed, and each phase that it \
+         migrated to was reached"
     }
 
     fn source(&self) -> &'static str {
@@ -20,7 +21,7 @@ impl Check for Steps {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        let waits = |step: &&StepTimes| matches!(step.sort.as_str(), "until" | "restore");
+        let waits = |step: &&StepTimes| matches!(step.sort.as_str(), "until" | "restore" | "migrate");
         let waits: Vec<&StepTimes> = evidence.steps.iter().filter(waits).collect();
         if waits.is_empty() {
             return Finding::skipped("the run waited for nothing");

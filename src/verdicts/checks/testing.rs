@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use crate::settings::{Flavor, Settings};
 use crate::timeline::event::{Event, Kind, Member, SCHEMA};
 use crate::timeline::limits::{Bound, Limits};
+use crate::topology::migration::Phase;
 use crate::topology::{Expectation, Topology};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::Messages;
@@ -148,6 +149,15 @@ impl Drill {
     /// Nodes that lag behind the metadata log from a second on.
     pub fn lags(self, second: u64, nodes: &[i32]) -> Self {
         self.beside(second, "quorum", quorum(1, 7, nodes))
+    }
+
+    /// A migration to a phase, between two seconds, or one that does not end.
+    pub fn migrates(self, began: u64, phase: Phase, ended: Option<u64>) -> Self {
+        let begun = self.beside(began, "khd", Kind::MigrationStarted { phase });
+        match ended {
+            Some(ended) => begun.beside(ended, "khd", Kind::MigrationEnded { phase }),
+            None => begun,
+        }
     }
 
     pub fn without_fault(mut self) -> Self {

@@ -227,6 +227,8 @@ struct ConsumerReading {
 struct Position {
     // The last delivered offset, since the partition was assigned.
     last: Option<i64>,
+    // How many rebalances the consumer had been told of by then.
+    rebalances: usize,
     // The offset after the greatest that was ever delivered.
     processed: i64,
 }
@@ -462,7 +464,7 @@ impl ConsumerReading {
                             ..Tenure::default()
                         });
                     }
-                    deliveries.apply(delivered, at, scope, position);
+                    deliveries.apply(delivered, at, scope, position, history.rebalances.len());
                 }
             }
             Line::Latency { at, partitions } if at >= scope.since => {
@@ -522,7 +524,14 @@ impl ConsumerReading {
 }
 
 impl Deliveries {
-    fn apply(&mut self, delivered: &Delivered<Name<'_>>, at: i64, scope: Scope, position: &mut Position) {
+    fn apply(
+        &mut self,
+        delivered: &Delivered<Name<'_>>,
+        at: i64,
+        scope: Scope,
+        position: &mut Position,
+        rebalances: usize,
+    ) {
         let Some(tenure) = self.tenures.last_mut() else {
             return;
         };
@@ -530,10 +539,14 @@ impl Deliveries {
             if first < 0 || last < first || last == i64::MAX {
                 continue;
             }
-            if let Some(from) = position.last.filter(|from| from + 1 != first) {
+            // To go back over a rebalance is to be given again what others might have been given, also where the partition
+            // stays with its member: while librdkafka adds partitions to those it has, it fetches these anew.
+            let again = position.rebalances != rebalances && position.last.is_some_and(|from| first <= from);
+            if let Some(from) = position.last.filter(|from| from + 1 != first && !again) {
                 self.jumps.push(Jump { from, to: first, at });
             }
             position.last = Some(last);
+            position.rebalances = rebalances;
             position.processed = position.processed.max(last + 1);
             tenure.offsets.insert_range(first as u64..last as u64 + 1);
             tenure.count = tenure.count.saturating_add((last - first) as u64 + 1);

@@ -204,6 +204,30 @@ fn jumps_within_an_assignment_are_told_and_redelivery_after_a_rebalance_is_not()
 }
 
 #[test]
+fn a_member_that_keeps_a_partition_over_a_rebalance_may_be_given_the_last_of_it_again_and_skips_nothing() {
+    let of_others = |at| {
+        let partitions = vec![("t".to_owned(), 1)];
+        Line::Assigned(Rebalanced {
+            partitions,
+            ..rebalanced(at, 2)
+        })
+    };
+    let lines = [
+        consumer(),
+        Line::Assigned(rebalanced(10, 1)),
+        delivered(100, &[(0, 9)]),
+        of_others(110),
+        delivered(200, &[(9, 11), (11, 12)]),
+        of_others(210),
+        delivered(300, &[(20, 20)]),
+    ];
+    let ledgers = read(&[bytes(&lines)], ALL).unwrap();
+    let jumps = &ledgers.consumers[0].partitions[&("t".to_owned(), 0)].jumps;
+    let jumps: Vec<(i64, i64)> = jumps.iter().map(|jump| (jump.from, jump.to)).collect();
+    assert_eq!(jumps, [(11, 11), (12, 20)]);
+}
+
+#[test]
 fn the_gap_of_all_producers_together_is_shorter_than_that_of_each() {
     let first = [producer("p-1"), acked(1_000, 0, 1, 0), acked(9_000, 1, 1, 1)];
     let second = [producer("p-2"), acked(4_000, 0, 1, 2)];
