@@ -59,7 +59,14 @@ async fn ask_until_it_fails(controller: &Controller, words: &mpsc::Sender<Word>)
 /// Tells what changed, by the words of all controllers, until it is aborted.
 pub async fn observe(mut words: mpsc::Receiver<Word>, timeline: Timeline) {
     let mut quorum = Quorum::default();
+    let view = timeline.view();
     while let Some(word) = words.recv().await {
+        let (_, phase) = view.borrow().phases();
+        if !phase.has_controllers() {
+            // Those that come next know nothing of those that were there, and count epochs from the first.
+            quorum = Quorum::default();
+            continue;
+        }
         for event in quorum.hear(word) {
             timeline.emit(QUORUM, event);
         }

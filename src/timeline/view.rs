@@ -163,6 +163,9 @@ impl View {
             Kind::MigrationStarted { phase } => {
                 let (_, from) = self.phases();
                 self.migration = Some((from, *phase));
+                if !phase.has_controllers() {
+                    self.quorum = None;
+                }
             }
             Kind::MigrationEnded { phase } => self.migration = Some((*phase, *phase)),
             Kind::ControllerElected { controller, epoch } if self.is_told_by_the_keeper(&event.source) => {

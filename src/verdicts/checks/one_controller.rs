@@ -121,20 +121,24 @@ fn leaders(evidence: &Evidence, first: i32, last: i32) -> Finding {
         .with("epoch_before", first)
 }
 
-/// Whether an epoch was ever followed by a lower one. ZooKeeper and KRaft's quorum count by themselves.
+/// Whether an epoch was ever followed by a lower one. ZooKeeper and KRaft's quorum count by themselves, and each quorum anew.
 fn went_back(evidence: &Evidence) -> bool {
-    let is_sorted = |of_quorum: bool| {
-        let told = evidence
-            .events
-            .iter()
-            .filter(|event| (event.source == QUORUM) == of_quorum);
-        let epochs = told.filter_map(|event| match event.kind {
-            Kind::ControllerElected { epoch, .. } => Some(epoch),
-            _ => None,
-        });
-        epochs.is_sorted()
-    };
-    !is_sorted(true) || !is_sorted(false)
+    let (mut of_zookeeper, mut of_quorum) = (i32::MIN, i32::MIN);
+    evidence.events.iter().any(|event| match event.kind {
+        Kind::ControllerElected { epoch, .. } => {
+            let last = if event.source == QUORUM {
+                &mut of_quorum
+            } else {
+                &mut of_zookeeper
+            };
+            std::mem::replace(last, epoch) > epoch
+        }
+        Kind::MigrationStarted { phase } if !phase.has_controllers() => {
+            of_quorum = i32::MIN;
+            false
+        }
+        _ => false,
+    })
 }
 
 #[cfg(test)]
@@ -177,6 +181,27 @@ mod tests {
         assert_eq!(found(Drill::kraft().leads(3, 3, 6)).status, Status::Failed);
         assert_eq!(found(Drill::kraft().leads(24, -1, 7)).status, Status::Failed);
         assert_eq!(found(Drill::kraft().without_proof()).status, Status::Unknown);
+    }
+
+    #[test]
+    fn after_a_migration_it_is_the_quorums_leader_whose_epochs_are_not_those_of_zookeeper() {
+        let hybrid = |drill: Drill, at: u64| {
+            let drill = drill.migrates(at, Phase::Controllers, Some(at + 1)).leads(at + 1, 1, 1);
+            drill.migrates(at + 2, Phase::Hybrid, Some(at + 3)).leads(at + 4, 2, 2)
+        };
+        let found = |drill: Drill| OneController.judge(&drill.evidence());
+        let good = found(hybrid(Drill::good(), 1));
+        assert_eq!(good.status, Status::Passed, "{}", good.summary);
+        assert!(
+            good.summary.contains("kafka2 leads the metadata quorum (epoch 2)"),
+            "{}",
+            good.summary
+        );
+        assert_eq!(found(hybrid(Drill::good(), 1).leads(6, 2, 1)).status, Status::Failed);
+        assert_eq!(found(hybrid(Drill::good(), 1).leads(6, -1, 2)).status, Status::Failed);
+        // Controllers that are provisioned anew begin with the first epoch.
+        let again = hybrid(Drill::good(), 1).migrates(6, Phase::ZooKeeper, Some(7));
+        assert_eq!(found(hybrid(again, 8)).status, Status::Passed);
     }
 
     #[test]

@@ -239,14 +239,22 @@ impl ProducerContext for Context {
             // With acks=0 nobody acknowledges anything.
             Ok(message) => reports.book.settle(slot, sequence, Fate::Unknown, now, begun(message)),
             Err((error, message)) => {
-                let fate = match status::persistence(message) {
-                    Persistence::NotPersisted => Fate::Failed,
-                    Persistence::PossiblyPersisted | Persistence::Persisted => Fate::Unknown,
-                };
+                let fate = fate(error, status::persistence(message));
                 reports.book.settle(slot, sequence, fate, now, begun(message));
                 self.failed(&mut reports, slot, sequence, fate, error);
             }
         }
+    }
+}
+
+/// What became of a send that ended with an error. librdkafka takes the word of the last leader that answered: one that is
+/// deposed while it waits for its followers says that it is not the leader, and has written the message. Of a send that
+/// was tried until its time was over it can therefore not be said that it was never written.
+fn fate(error: &KafkaError, persistence: Persistence) -> Fate {
+    let timed_out = error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageTimedOut);
+    match persistence {
+        Persistence::NotPersisted if !timed_out => Fate::Failed,
+        _ => Fate::Unknown,
     }
 }
 
@@ -289,5 +297,15 @@ mod tests {
         for (slot, sequence) in [(0, 0), (29, 1), (65_535, (1 << 48) - 1)] {
             assert_eq!(untag(tag(slot, sequence)), (slot, sequence));
         }
+    }
+
+    #[test]
+    fn a_send_that_timed_out_may_have_been_written_whatever_the_last_leader_said() {
+        let of = |code| KafkaError::MessageProduction(code);
+        let timed_out = of(RDKafkaErrorCode::MessageTimedOut);
+        let too_large = of(RDKafkaErrorCode::MessageSizeTooLarge);
+        assert_eq!(fate(&too_large, Persistence::NotPersisted), Fate::Failed);
+        assert_eq!(fate(&timed_out, Persistence::NotPersisted), Fate::Unknown);
+        assert_eq!(fate(&too_large, Persistence::PossiblyPersisted), Fate::Unknown);
     }
 }
