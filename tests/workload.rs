@@ -8,16 +8,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use khd::error::{Exit, Expected};
-use khd::kafka::log::Source;
+use khd::kafka::log::{Extent, Isolation, Source};
 use khd::settings::{Acks, Assignment};
 use khd::timeline::event::TopicPartition;
+use khd::topology::copy_of;
 use khd::verdicts::checks;
 use khd::verdicts::messages::Messages;
-use khd::workload::audit::{LogSummary, read_log};
+use khd::workload::audit::{LogSummary, read_log, read_topic};
 use khd::workload::ledger::Scope;
 use khd::workload::ledger::history::{ConsumerHistory, Ledgers, RebalanceKind};
 use khd::workload::message::now_ms;
-use khd::workload::{consume, produce};
+use khd::workload::{consume, copy, produce};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -169,6 +170,46 @@ async fn what_is_produced_is_acknowledged_consumed_and_found_in_the_log() {
     }
     let json = serde_json::to_string(&log).unwrap();
     assert_eq!(serde_json::from_str::<LogSummary>(&json).unwrap(), log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_record_is_copied_once_to_the_same_partition_and_keeps_who_sent_it() {
+    let (cluster, folder) = (cluster(), tempfile::tempdir().unwrap());
+    let cancel = CancellationToken::new();
+    let _ended = cancel.clone().drop_guard();
+    for topic in TOPICS {
+        cluster.create_topic(&copy_of(topic), PARTITIONS, 3).unwrap();
+    }
+    let options = produce::Options {
+        interval: Duration::ZERO,
+        count: Some(1_200),
+        ..producing(&cluster, folder.path())
+    };
+    produce::run(options, cancel.clone()).await.unwrap();
+    let options = copy::Options {
+        count: Some(1_200),
+        ..copy::Options::new(cluster.bootstrap_servers(), topics())
+    };
+    let copied = tokio::time::timeout(PATIENCE, copy::run(options, cancel)).await;
+    let copied = copied.unwrap().unwrap();
+    assert_eq!((copied.copied, copied.aborted), (1_200, 0));
+    let source = Source::new(cluster.bootstrap_servers());
+    for log in log_of(&cluster, &ledgers(folder.path(), i64::MAX)).await.partitions {
+        // The mock writes no markers of transactions, so that the offsets are the same.
+        let whole = BTreeMap::from([(
+            log.partition,
+            Extent {
+                begin: log.begin,
+                end: log.end,
+            },
+        )]);
+        let (topic, deadline) = (copy_of(&log.topic), Instant::now() + PATIENCE);
+        let copies = read_topic(&source, &topic, &whole, Isolation::ReadCommitted, deadline).unwrap();
+        assert_eq!(
+            (&copies[0].producers, &copies[0].offsets),
+            (&log.producers, &log.offsets)
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

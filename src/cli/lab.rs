@@ -23,7 +23,7 @@ use crate::timeline::event::{Kind, SCHEMA};
 use crate::timeline::limits::{Bound, Limits};
 use crate::timeline::record::Timeline;
 use crate::topology::migration::Phase;
-use crate::topology::{CONSUMER, Expectation, PRODUCER, Topology};
+use crate::topology::{CONSUMER, COPIER, Expectation, PRODUCER, Topology};
 
 /// A lab that a command works on.
 pub struct Lab {
@@ -99,6 +99,7 @@ impl Lab {
         let count = |service: &str| project.containers.iter().filter(|c| c.service == service).count() as u16;
         expected.workload.producers = count(PRODUCER);
         expected.workload.consumers = count(CONSUMER);
+        expected.workload.copiers = count(COPIER);
         expected
     }
 

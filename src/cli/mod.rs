@@ -13,6 +13,7 @@ mod checks;
 mod completions;
 mod config;
 mod consume;
+mod copy;
 mod down;
 mod drill;
 mod expect;
@@ -103,6 +104,7 @@ enum Command {
     Images(images::Args),
     Produce(produce::Args),
     Consume(consume::Args),
+    Copy(copy::Args),
     Exporter(exporter::Args),
     Completions(completions::Args),
 }
@@ -162,6 +164,7 @@ async fn dispatch(cli: Cli) -> anyhow::Result<Exit> {
         Command::Images(args) => images::run(args, &settings).await,
         Command::Produce(args) => produce::run(args).await,
         Command::Consume(args) => consume::run(args).await,
+        Command::Copy(args) => copy::run(args).await,
         Command::Exporter(args) => exporter::run(args).await,
         Command::Completions(args) => completions::run(args),
     }

@@ -7,13 +7,13 @@ use crate::drill::machine::Outcome;
 use crate::engine::converge;
 use crate::error::{Exit, Expected, nearest};
 use crate::settings::check::MOST_REPLICAS;
-use crate::topology::{CONSUMER, PRODUCER, Topology};
+use crate::topology::{CONSUMER, COPIER, PRODUCER, Topology};
 
-/// Change how many producers or consumers run
+/// Change how many producers, consumers or copiers run
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  khd scale producer=2\n  khd scale producer=2 consumer=3\n  khd scale consumer=0")]
 pub struct Args {
-    /// producer=N or consumer=N
+    /// producer=N, consumer=N or copier=N
     #[arg(required = true, value_name = "SERVICE=N", value_parser = settings::key_value, allow_hyphen_values = true)]
     replicas: Vec<(String, String)>,
 }
@@ -47,6 +47,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     for (service, count) in &wanted {
         match *service {
             PRODUCER => expected.workload.producers = *count,
+            COPIER => expected.workload.copiers = *count,
             _ => expected.workload.consumers = *count,
         }
     }
@@ -60,8 +61,12 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
                     expected.partitions().count()
                 ),
             };
+            let copiers = match expected.workload.copiers {
+                0 => String::new(),
+                count => format!(", {count} copiers"),
+            };
             println!(
-                "{} producers and {} consumers run{group}",
+                "{} producers and {} consumers run{copiers}{group}",
                 expected.workload.producers, expected.workload.consumers
             );
             Ok(Exit::Passed)
@@ -76,7 +81,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
 
 /// Checks one `service=number`.
 fn replicas(topology: &Topology, service: &str, count: &str) -> Result<u16, Expected> {
-    let scalable = [PRODUCER, CONSUMER];
+    let scalable = [PRODUCER, CONSUMER, COPIER];
     if !scalable.contains(&service) {
         let kinds = ["kafka", "zookeeper", "controller"];
         let message = if topology.servers().any(|name| name == service) || kinds.contains(&service) {
@@ -86,7 +91,7 @@ fn replicas(topology: &Topology, service: &str, count: &str) -> Result<u16, Expe
         };
         return Err(Expected::usage(message).hint(match nearest(service, scalable) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => "producer and consumer can be scaled; brokers with --set kafka.servers=N and khd up".into(),
+            None => "producer, consumer and copier can be scaled; brokers with --set kafka.servers=N and khd up".into(),
         }));
     }
     match count.parse::<u16>() {

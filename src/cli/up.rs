@@ -435,6 +435,11 @@ pub async fn settled(lab: &Lab, expected: &Expectation, cancel: &CancellationTok
             crate::topology::CONSUMER,
             workload.consumers,
         ));
+        lacking.extend(conditions::replicas_run(
+            view,
+            crate::topology::COPIER,
+            workload.copiers,
+        ));
         lacking.extend(conditions::group_stable(view, expected));
         lacking
     };

@@ -1,4 +1,4 @@
-//! Follows the output of producers and consumers for the events that they log.
+//! Follows the output of clients for the events that they log.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::engine::{Container, Engine, LogLine, LogOptions};
 use crate::timeline::event::Kind;
 use crate::timeline::record::Timeline;
-use crate::topology::{CONSUMER, PRODUCER};
+use crate::topology::{CONSUMER, COPIER, PRODUCER};
 use crate::workload::events;
 
 /// Time between two looks for containers whose output is not followed yet.
@@ -88,7 +88,7 @@ pub async fn observe(engine: Arc<dyn Engine>, project: String, begun: Timestamp,
 }
 
 fn is_client(container: &Container) -> bool {
-    [PRODUCER, CONSUMER].contains(&container.service.as_str())
+    [PRODUCER, CONSUMER, COPIER].contains(&container.service.as_str())
 }
 
 fn follow(engine: &dyn Engine, container: &Container, since: Timestamp) -> BoxStream<'static, Told> {

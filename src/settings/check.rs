@@ -9,7 +9,7 @@ use crate::settings::{
     Acks, Assignment, BROKER_SESSION_TIMEOUT_PROPERTY, Data, Flavor, GroupProtocol, ImageSet, Images, KAFKA_3, KAFKA_4,
     Manager, Properties, Servers, Settings, ZOOKEEPER_SESSION_TIMEOUT_PROPERTY, duration,
 };
-use crate::topology::{self, CONTROLLER_PORT};
+use crate::topology::{self, CONTROLLER_PORT, COPY_GROUP, copy_of};
 
 /// The most brokers, ZooKeeper servers, and controllers.
 const MOST_SERVERS: u16 = 5;
@@ -298,6 +298,7 @@ fn clients(settings: &Settings, wrong: &mut Vec<String>) {
     let rows = [
         ("producer", settings.producer.replicas),
         ("consumer", settings.consumer.replicas),
+        ("copier", settings.copier.replicas),
     ];
     for (key, replicas) in rows {
         if replicas > MOST_REPLICAS {
@@ -320,6 +321,14 @@ fn clients(settings: &Settings, wrong: &mut Vec<String>) {
     }
     if settings.consumer.group.is_empty() {
         wrong.push("consumer.group: a group needs a name".into());
+    }
+    if settings.copier.replicas > 0 && settings.consumer.group == COPY_GROUP {
+        wrong.push(format!("consumer.group: `{COPY_GROUP}` is the copiers' own"));
+    }
+    let copies = settings.topics.names.iter().map(|topic| copy_of(topic));
+    let mut taken = copies.filter(|copy| settings.copier.replicas > 0 && settings.topics.names.contains(copy));
+    if let Some(copy) = taken.next() {
+        wrong.push(format!("topics.names: `{copy}` is for the copiers to write"));
     }
     if settings.consumer.processing_time > MOST_PROCESSING {
         wrong.push(format!(
@@ -404,6 +413,25 @@ mod tests {
         assert!(
             message.contains("topics.min-insync-replicas: 3 can never be reached"),
             "{message}"
+        );
+    }
+
+    #[test]
+    fn copiers_have_a_group_and_topics_of_their_own() {
+        let taken = |replicas| {
+            refusal(|s| {
+                s.copier.replicas = replicas;
+                s.consumer.group = "copy".into();
+                s.topics.names = vec!["a".into(), "a-copy".into()];
+                // For there to be a refusal at all.
+                s.topics.partitions = 0;
+            })
+        };
+        assert!(!taken(0).contains("copiers"), "{}", taken(0));
+        assert!(
+            taken(1).contains("consumer.group: `copy`") && taken(1).contains("topics.names: `a-copy`"),
+            "{}",
+            taken(1)
         );
     }
 

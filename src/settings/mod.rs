@@ -62,6 +62,8 @@ pub struct Settings {
     pub producer: Producer,
     /// The consumers.
     pub consumer: Consumer,
+    /// The copiers.
+    pub copier: Copier,
     /// Metrics, and who collects them.
     pub monitoring: Monitoring,
     /// Limits that verdicts are judged by.
@@ -307,6 +309,17 @@ pub struct Consumer {
     pub properties: Properties,
 }
 
+/// The copiers of the lab: each copies records of the topics to other topics, exactly once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Copier {
+    /// How many copiers `khd up` starts.
+    pub replicas: u16,
+    /// librdkafka properties by their own names, put over khd's, of the consumer and the producer that each copier has.
+    #[serde(deserialize_with = "scalar::properties")]
+    pub properties: Properties,
+}
+
 /// When a member commits the offsets of what it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -516,6 +529,10 @@ impl Default for Settings {
                 static_membership: false,
                 commit: Commit::AfterProcessing,
                 processing_time: Duration::ZERO,
+                properties: Properties::new(),
+            },
+            copier: Copier {
+                replicas: 0,
                 properties: Properties::new(),
             },
             monitoring: Monitoring {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::timeline::view::View;
 use crate::topology::migration::Phase;
-use crate::topology::{CONSUMER, Expectation, PRODUCER};
+use crate::topology::{CONSUMER, COPIER, Expectation, PRODUCER};
 
 /// What is lacking until a condition holds; empty when it does.
 pub type Lacking = Vec<String>;
@@ -250,12 +250,18 @@ pub fn replicas_run(view: &View, service: &str, wanted: u16) -> Lacking {
     vec![format!("{running} {service} containers run, of {wanted}")]
 }
 
-/// No producer or consumer that is not out has ended: nobody starts them again.
+/// How many copiers there shall be.
+pub fn copiers(view: &View, expected: &Expectation) -> u16 {
+    let scaled = view.scaled.get(COPIER).copied();
+    scaled.unwrap_or(expected.workload.copiers)
+}
+
+/// No client that is not out has ended: nobody starts them again.
 pub fn clients_run(view: &View) -> Lacking {
     let clients = view
         .containers
         .iter()
-        .filter(|((service, _), _)| service == PRODUCER || service == CONSUMER);
+        .filter(|((service, _), _)| [PRODUCER, CONSUMER, COPIER].contains(&service.as_str()));
     let ended = clients.filter(|(_, state)| *state != "running");
     ended
         .map(|((service, number), state)| (format!("{service}-{number}"), state))

@@ -186,6 +186,27 @@ pub struct Workload {
     pub producers: u16,
     /// How many consumers run.
     pub consumers: u16,
+    /// How many copiers run.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub copiers: u16,
+}
+
+fn is_none(count: &u16) -> bool {
+    *count == 0
+}
+
+impl Workload {
+    /// The topics, and their copies where there are copiers.
+    pub fn with_copies(&self) -> Vec<String> {
+        let copies = self.topics.iter().map(|topic| copy_of(topic));
+        let copies = copies.filter(|_| self.copiers > 0);
+        self.topics.iter().cloned().chain(copies).collect()
+    }
+}
+
+/// The topic that holds the copies of a topic's records.
+pub fn copy_of(topic: &str) -> String {
+    format!("{topic}-copy")
 }
 
 /// Container port of each broker's listener for the host.
@@ -221,6 +242,10 @@ pub const KAFKA_EXPORTER: &str = "kafka-exporter";
 pub const PRODUCER: &str = "producer";
 /// Service of the consumers.
 pub const CONSUMER: &str = "consumer";
+/// Service of the copiers.
+pub const COPIER: &str = "copier";
+/// The group of the copiers.
+pub const COPY_GROUP: &str = "copy";
 /// Service that holds the brokers' disks, where they have a size.
 pub const DISKS: &str = "disks";
 
@@ -307,6 +332,7 @@ impl Topology {
                 group_protocol: settings.consumer.group_protocol,
                 producers: settings.producer.replicas,
                 consumers: settings.consumer.replicas,
+                copiers: settings.copier.replicas,
             },
             monitoring: Monitoring::of(&settings.monitoring, published),
             poll_interval: settings.poll_interval(),

@@ -23,7 +23,7 @@ use crate::state::LabDir;
 use crate::timeline::event::{Event, Kind, Success};
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
-use crate::topology::{CONSUMER, Expectation, PRODUCER, Topology};
+use crate::topology::{CONSUMER, COPIER, Expectation, PRODUCER, Topology};
 
 /// Time between two states.
 const STATES: Duration = Duration::from_millis(250);
@@ -132,6 +132,7 @@ impl Lab {
         // Scaling is another khd's doing.
         self.watched.expected.workload.producers = count(PRODUCER);
         self.watched.expected.workload.consumers = count(CONSUMER);
+        self.watched.expected.workload.copiers = count(COPIER);
         let now = self.watched.timeline.elapsed().as_millis() as u64;
         let model: Model = self.screen.model(view, now);
         let faults = self.faults.values().map(|fault| Fault {

@@ -15,7 +15,7 @@ use crate::settings::{Data, Settings};
 use crate::timeline::conditions;
 use crate::timeline::record::Timeline;
 use crate::timeline::view::View;
-use crate::topology::{CONSUMER, PRODUCER};
+use crate::topology::{CONSUMER, COPIER, PRODUCER};
 
 /// How long a lab may take until it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(180);
@@ -154,6 +154,7 @@ impl Host {
         let whole = |view: &View| {
             let mut lacking = conditions::replicas_run(view, PRODUCER, expected.workload.producers);
             lacking.extend(conditions::replicas_run(view, CONSUMER, expected.workload.consumers));
+            lacking.extend(conditions::replicas_run(view, COPIER, expected.workload.copiers));
             lacking.extend(conditions::whole(view, &expected));
             lacking
         };
@@ -166,7 +167,7 @@ impl Host {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Changes {
     None,
-    /// Only producers and consumers: they are made anew, and what they wrote stays.
+    /// Only clients: they are made anew, and what they wrote stays.
     Clients,
     /// Servers or topics: topics keep the settings that they were made with, so all is made anew.
     Cluster,
@@ -182,6 +183,7 @@ impl Changes {
         }
         clients.producer = new.producer.clone();
         clients.consumer = new.consumer.clone();
+        clients.copier = new.copier.clone();
         if clients == *new { Self::Clients } else { Self::Cluster }
     }
 }
@@ -203,6 +205,7 @@ mod tests {
         assert_eq!(changes(|new| new.limits.progress = Some(5)), Changes::None);
         assert_eq!(changes(|new| new.producer.acks = Acks::One), Changes::Clients);
         assert_eq!(changes(|new| new.consumer.replicas = 3), Changes::Clients);
+        assert_eq!(changes(|new| new.copier.replicas = 2), Changes::Clients);
         assert_eq!(
             changes(|new| new.topics.min_insync_replicas = Some(1)),
             Changes::Cluster

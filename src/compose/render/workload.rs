@@ -1,29 +1,31 @@
-//! The workload: producers and consumers.
+//! The workload: producers, consumers and copiers.
 
 use super::images::References;
 use super::{flag, healthy, volume};
 use crate::compose::model::{ComposeFile, Config, ConfigMount, Service};
 use crate::settings::{Assignment, Commit, GroupProtocol, Properties, Settings, duration};
-use crate::topology::{CLIENT_METRICS_PORT, CONSUMER, PRODUCER, Topology};
+use crate::topology::{CLIENT_METRICS_PORT, CONSUMER, COPIER, COPY_GROUP, PRODUCER, Topology};
 
 /// Key of the volume that holds the ledgers: it outlives the containers that write it.
 pub const LEDGERS: &str = "ledgers";
 /// Where the ledgers' volume is mounted.
 const LEDGERS_PATH: &str = "/var/lib/khd";
 
-/// Adds producers and consumers, and what their client library is told.
+/// Adds the clients, and what their client library is told.
 pub(super) fn add(file: &mut ComposeFile, settings: &Settings, topology: &Topology, images: &References) {
     super::add(file, PRODUCER, producer(settings, topology, images));
     super::add(file, CONSUMER, consumer(settings, topology, images));
+    super::add(file, COPIER, copier(topology, images));
 }
 
-/// The configs of both.
+/// The configs of all.
 pub(super) fn configs(settings: &Settings) -> impl Iterator<Item = (String, Config)> {
-    let both = [
+    let all = [
         (PRODUCER, &settings.producer.properties),
         (CONSUMER, &settings.consumer.properties),
+        (COPIER, &settings.copier.properties),
     ];
-    both.into_iter().map(|(client, properties)| {
+    all.into_iter().map(|(client, properties)| {
         let content = client_properties(client, properties);
         (client_config(client), Config { content })
     })
@@ -73,6 +75,17 @@ fn consumer(settings: &Settings, topology: &Topology, images: &References) -> Se
     client(CONSUMER, "consume", arguments, workload.consumers, topology, images)
 }
 
+fn copier(topology: &Topology, images: &References) -> Service {
+    let workload = &topology.workload;
+    let arguments = vec![
+        flag("topics", workload.topics.join(",")),
+        flag("group", COPY_GROUP.into()),
+        flag("replication-factor", workload.replication_factor.to_string()),
+        flag("min-insync-replicas", workload.min_insync_replicas.to_string()),
+    ];
+    client(COPIER, "copy", arguments, workload.copiers, topology, images)
+}
+
 fn client(
     name: &str,
     command: &str,
@@ -85,22 +98,23 @@ fn client(
         source: client_config(name),
         target: format!("/etc/khd/{name}.properties"),
     };
-    let common = [
-        flag("brokers", topology.internal_bootstrap()),
-        flag("client-config", config.target.clone()),
-        flag("ledger", LEDGERS_PATH.into()),
-        flag("log-format", "json".into()),
-    ];
+    // What a copier did stands in the log: it keeps no ledger, and serves no metrics.
+    let tells = name != COPIER;
     let metrics = format!("0.0.0.0:{CLIENT_METRICS_PORT}");
-    let metrics = topology.monitoring.is_some().then(|| flag("metrics", metrics));
+    let common = [
+        Some(flag("brokers", topology.internal_bootstrap())),
+        Some(flag("client-config", config.target.clone())),
+        tells.then(|| flag("ledger", LEDGERS_PATH.into())),
+        Some(flag("log-format", "json".into())),
+        (tells && topology.monitoring.is_some()).then(|| flag("metrics", metrics)),
+    ];
     Service {
         command: [command.to_owned()]
             .into_iter()
-            .chain(common)
-            .chain(metrics)
+            .chain(common.into_iter().flatten())
             .chain(arguments)
             .collect(),
-        volumes: vec![volume(LEDGERS, LEDGERS_PATH)],
+        volumes: tells.then(|| volume(LEDGERS, LEDGERS_PATH)).into_iter().collect(),
         configs: vec![config],
         depends_on: topology.brokers.iter().map(|b| healthy(&b.service)).collect(),
         scale: replicas,

@@ -21,7 +21,15 @@ pub(super) const KEYS: [&str; 9] = [
     "name", "purpose", "tags", "flavors", "lab", "steps", "soak", "expect", "skip",
 ];
 /// Parts of the settings that a drill may want otherwise; the others are about where the lab is, not what.
-pub(super) const LAB: [&str; 6] = ["flavor", "zookeeper", "kafka", "topics", "producer", "consumer"];
+pub(super) const LAB: [&str; 7] = [
+    "flavor",
+    "zookeeper",
+    "kafka",
+    "topics",
+    "producer",
+    "consumer",
+    "copier",
+];
 /// What a name is made of.
 pub const NAME_RULE: &str = "lower-case letters, digits and -, a letter first";
 

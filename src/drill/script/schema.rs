@@ -75,7 +75,7 @@ enum Step {
         /// How long, such as `20s`.
         wait: String,
     },
-    /// Changes how many producers or consumers run.
+    /// Changes how many clients run.
     Scale {
         /// How many of each.
         scale: Scale,
@@ -115,6 +115,9 @@ struct Scale {
     /// How many consumers.
     #[schemars(range(max = 50))]
     consumer: Option<u16>,
+    /// How many copiers.
+    #[schemars(range(max = 50))]
+    copier: Option<u16>,
 }
 
 /// A mix of faults that is drawn by lot; a quarter of the time is calm.

@@ -17,7 +17,7 @@ use crate::faults::selector::Selector;
 use crate::faults::{How, Target};
 use crate::settings::check::MOST_REPLICAS;
 use crate::topology::migration::Phase;
-use crate::topology::{CONSUMER, PRODUCER, Topology};
+use crate::topology::{CONSUMER, COPIER, PRODUCER, Topology};
 
 /// The key that says what sort of step it is, each with the keys that stand beside it.
 pub(super) const SORTS: [(&str, &[&str]); 9] = [
@@ -307,7 +307,7 @@ impl<'a> Steps<'a> {
         let Some(fields) = self.found.map(node, "scale") else {
             return Vec::new();
         };
-        self.found.only(fields, "scale", &[PRODUCER, CONSUMER]);
+        self.found.only(fields, "scale", &[PRODUCER, CONSUMER, COPIER]);
         let mut steps = Vec::new();
         for entry in fields.entries {
             let most = u64::from(MOST_REPLICAS);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::topology::{CONSUMER, CONTROLLER_PORT, PRODUCER, Topology};
+use crate::topology::{CONSUMER, CONTROLLER_PORT, COPIER, PRODUCER, Topology};
 
 /// Links that are cut: from whom packets do not reach whom, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,6 +92,7 @@ pub(super) fn client_names(topology: &Topology) -> Vec<String> {
     let workload = &topology.workload;
     of(PRODUCER, workload.producers)
         .chain(of(CONSUMER, workload.consumers))
+        .chain(of(COPIER, workload.copiers))
         .collect()
 }
 

@@ -1,0 +1,102 @@
+//! One transaction: the copies of a batch, and the offsets that the group commits with them.
+
+use std::time::Duration;
+
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{Message as _, OwnedMessage};
+use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use tokio_util::sync::CancellationToken;
+
+use crate::topology::copy_of;
+use crate::workload::copy::batch::Batch;
+use crate::workload::copy::clients::Clients;
+use crate::workload::copy::context::Context;
+use crate::workload::message::{Message, now_ms};
+
+/// How long one try of a request may take, so that a cancellation is seen.
+const TRY: Duration = Duration::from_secs(3);
+/// Time between two tries of a request that fails at once.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Fences whoever had the transactional id before, and waits until what that one had left open is settled.
+///
+/// # Errors
+/// When the client cannot go on; or when cancelled.
+pub fn init(producer: &ThreadedProducer<Context>, cancel: &CancellationToken) -> anyhow::Result<()> {
+    tried(cancel, || producer.init_transactions(TRY))
+}
+
+/// Copies a batch; false when its transaction was aborted, so that there are no copies of it.
+///
+/// # Errors
+/// When it is not known how it ended, or the clients cannot go on; or when cancelled.
+pub fn commit(clients: &Clients, batch: &Batch, cancel: &CancellationToken) -> anyhow::Result<bool> {
+    let producer = clients.producer();
+    producer.begin_transaction()?;
+    let Err(error) = try_to_commit(clients, batch, cancel) else {
+        return Ok(true);
+    };
+    producer.context().trouble(&format!(
+        "cannot commit a transaction of {} records: {error}",
+        batch.len()
+    ));
+    // Refused, where the coordinator may have committed it already.
+    tried(cancel, || producer.abort_transaction(TRY))?;
+    Ok(false)
+}
+
+fn try_to_commit(clients: &Clients, batch: &Batch, cancel: &CancellationToken) -> anyhow::Result<()> {
+    let producer = clients.producer();
+    let mut value = Vec::new();
+    for record in batch.records() {
+        send(producer, record, &mut value)?;
+    }
+    // With it the coordinator refuses a member that the group has given up.
+    let member = clients.consumer().group_metadata();
+    let member = member.ok_or_else(|| anyhow::anyhow!("the consumer is in no group"))?;
+    let offsets = batch.offsets();
+    tried(cancel, || producer.send_offsets_to_transaction(&offsets, &member, TRY))?;
+    tried(cancel, || producer.commit_transaction(TRY))
+}
+
+/// Sends a record's copy to the same partition, with the time at which it was copied in the place of that at which it was sent.
+fn send(producer: &ThreadedProducer<Context>, record: &OwnedMessage, value: &mut Vec<u8>) -> anyhow::Result<()> {
+    let original = record.payload();
+    let topic = copy_of(record.topic());
+    let message = original.and_then(Message::parse);
+    if let Some(message) = message {
+        let copied = Message {
+            begun: now_ms(),
+            ..message
+        };
+        copied.write(value, original.map_or(0, <[u8]>::len));
+    }
+    let mut copy: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic).partition(record.partition());
+    copy.key = record.key();
+    // What is not khd's is copied as it is.
+    copy.payload = message.map(|_| value.as_slice()).or(original);
+    producer.send(copy).map_err(|(error, _)| error)?;
+    Ok(())
+}
+
+/// Tries a request again as long as that makes sense.
+fn tried(cancel: &CancellationToken, request: impl Fn() -> KafkaResult<()>) -> anyhow::Result<()> {
+    loop {
+        match request() {
+            Err(error) if is_retriable(&error) && !cancel.is_cancelled() => {
+                tracing::debug!("{error}");
+                std::thread::sleep(PAUSE);
+            }
+            result => return Ok(result?),
+        }
+    }
+}
+
+fn is_retriable(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(error) => error.is_retriable(),
+        KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
+        _ => false,
+    }
+}
