@@ -108,6 +108,7 @@ pub fn read_log(plan: &Plan) -> LogSummary {
         taken: plan.end(),
         partitions,
         read_committed,
+        copies: Vec::new(),
     }
 }
 

@@ -13,12 +13,13 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::compose::render::LEDGERS;
+use crate::drill::copies;
 use crate::drill::machine::Outcome;
 use crate::drill::stage::Stage;
 use crate::engine::LogOptions;
 use crate::kafka::log;
 use crate::timeline::event::Kind;
-use crate::workload::audit::read_log;
+use crate::workload::audit::{LogSummary, read_log};
 use crate::workload::ledger::Scope;
 use crate::workload::ledger::history::Ledgers;
 
@@ -59,8 +60,13 @@ async fn gather(stage: &Stage) -> anyhow::Result<()> {
 
     let partitions: BTreeSet<_> = stage.expected.partitions().collect();
     let from = log::Source::new(stage.bootstrap.clone());
+    let read = async {
+        let copies = copies::collect(stage).await;
+        let summary = read_log(from, partitions, before.last_offsets(), patience(&before), READ_WITHIN).await?;
+        anyhow::Ok(LogSummary { copies, ..summary })
+    };
     let summary = tokio::select! {
-        summary = read_log(from, partitions, before.last_offsets(), patience(&before), READ_WITHIN) => summary?,
+        summary = read => summary?,
         () = stage.cancel.cancelled() => return Ok(()),
     };
 

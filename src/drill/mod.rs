@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod condition;
+mod copies;
 pub mod machine;
 pub mod migration;
 pub mod plan;

@@ -8,7 +8,7 @@ use kafka_protocol::error::ResponseError;
 use tokio::time::Instant;
 
 use crate::error::Expected;
-use crate::kafka::wire::answers::{GroupDescription, TopicMetadata};
+use crate::kafka::wire::answers::{GroupDescription, PartitionOffsets, TopicMetadata};
 use crate::kafka::wire::changes::{Resource, Setting};
 use crate::kafka::wire::refusal::{Refusal, Refusals};
 use crate::kafka::wire::{BrokerConnection, Timeouts};
@@ -111,6 +111,16 @@ impl<'a> Admin<'a> {
                 .hint("look with khd status")
                 .into(),
         )
+    }
+
+    /// What a group has committed, by its coordinator.
+    ///
+    /// # Errors
+    /// When none of the brokers that answer coordinates it.
+    pub async fn committed_offsets(&self, group: &str) -> anyhow::Result<PartitionOffsets> {
+        let (mut coordinator, _) = self.coordinator(group).await?;
+        let offsets = coordinator.committed_offsets(group).await?;
+        offsets.with_context(|| format!("group {group} has just lost its coordinator"))
     }
 
     /// A broker's settings are told and changed by itself alone; a topic's by any.

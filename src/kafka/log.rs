@@ -194,6 +194,9 @@ pub fn read(
                         value: message.payload().unwrap_or_default(),
                     });
                     read.insert(partition, offset + 1);
+                } else {
+                    // It went on meanwhile: what lies between, such as markers of transactions, holds no record.
+                    read.insert(partition, end);
                 }
                 if offset + 1 >= end && open.remove(&partition) {
                     pause(&consumer, topic, partition)?;

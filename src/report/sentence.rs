@@ -149,6 +149,7 @@ fn plain(verdict: &Verdict) -> String {
         "poll-skip" => "readers left messages out".into(),
         "nonmonotonic-poll" => "readers went back without a reason".into(),
         "committed-past-processed" => "readers were taken to have read what they had not".into(),
+        "exactly-once" => format!("{count} messages were not copied once and in order"),
         "fault-healed" => "what was broken on purpose does not work again".into(),
         "steps" => "the cluster did not do in time what was waited for".into(),
         "progress" => "more was written or read meanwhile than should have been".into(),

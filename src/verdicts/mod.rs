@@ -5,6 +5,7 @@
 //! [history](crate::history). To add a check, write its file and add it to [`checks::ALL`].
 
 pub mod checks;
+mod copies;
 pub mod evidence;
 pub mod expect;
 pub mod messages;

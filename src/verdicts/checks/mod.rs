@@ -4,6 +4,7 @@ mod aborted_read;
 mod availability;
 mod committed_past_processed;
 mod duplicate;
+mod exactly_once;
 mod fault_effective;
 mod fault_healed;
 mod gap;
@@ -72,6 +73,7 @@ pub const ALL: [&dyn Check; 29] = [
     &poll_skip::PollSkip,
     &nonmonotonic_poll::NonmonotonicPoll,
     &committed_past_processed::CommittedPastProcessed,
+    &exactly_once::ExactlyOnce,
     &rebalances::Rebalances,
     &redelivery::Redelivery,
 ];

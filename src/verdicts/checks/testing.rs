@@ -16,7 +16,7 @@ use crate::topology::migration::Phase;
 use crate::topology::{Expectation, Topology};
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::messages::Messages;
-use crate::workload::audit::{self, LogSummary, PartitionLog};
+use crate::workload::audit::{self, CopyLog, LogSummary, PartitionLog};
 use crate::workload::latency::Latency;
 use crate::workload::ledger::history::{
     ConsumerHistory, Deliveries, Jump, Ledgers, Overcommit, ProducerHistory, Rebalance, RebalanceKind, Sends, Tenure,
@@ -73,6 +73,9 @@ pub struct Drill {
     rebalances: Vec<(i64, Option<i32>)>,
     delivered_again: u64,
     delivered_beyond: bool,
+    // Copies of both partitions: which messages, and where; and what the copiers' group has committed.
+    copies: Option<(Vec<Placed>, i64)>,
+    copies_read: bool,
 }
 
 impl Drill {
@@ -118,6 +121,8 @@ impl Drill {
             rebalances: Vec::new(),
             delivered_again: 0,
             delivered_beyond: false,
+            copies: None,
+            copies_read: true,
         }
     }
 
@@ -420,6 +425,18 @@ impl Drill {
         self
     }
 
+    /// With copiers, who have committed that offset of partition 0 and copied these of its messages; partition 1 whole.
+    pub fn copied(mut self, copies: &[(u64, u64, i64)], committed: i64) -> Self {
+        let copies = copies.iter().map(|run| Placed::from(*run)).collect();
+        self.copies = Some((copies, committed));
+        self
+    }
+
+    pub fn copies_not_read(mut self) -> Self {
+        self.copies_read = false;
+        self
+    }
+
     pub fn evidence(self) -> Evidence {
         let messages = self
             .ledgers
@@ -447,6 +464,7 @@ impl Drill {
         };
         settings.topics.names = vec!["t".into()];
         settings.topics.partitions = 2;
+        settings.copier.replicas = u16::from(self.copies.is_some());
         Topology::of(&settings).expectation(std::time::Duration::from_secs(18))
     }
 
@@ -725,7 +743,34 @@ impl Drill {
             taken: 30_500,
             partitions: vec![one, other],
             read_committed: if self.hidden > 0 { vec![committed] } else { Vec::new() },
+            copies: self.copy_logs(),
         }
+    }
+
+    fn copy_logs(&self) -> Vec<CopyLog> {
+        let Some((copies, committed)) = self.copies.as_ref().filter(|_| self.copies_read) else {
+            return Vec::new();
+        };
+        let whole = vec![(0, MESSAGES, 0).into()];
+        let both = [(0, copies.clone(), *committed), (1, whole, MESSAGES as i64)];
+        let of = |(partition, messages, committed): (i32, Vec<Placed>, i64)| {
+            let mut copy = Self::good();
+            // A marker ends what a transaction wrote.
+            copy.end = messages
+                .iter()
+                .map(|run| run.offset + run.count as i64 + 1)
+                .max()
+                .unwrap_or(0);
+            copy.read_to = copy.end;
+            CopyLog {
+                topic: "t".into(),
+                partition,
+                end: MESSAGES as i64,
+                committed,
+                log: copy.partition_log(partition, messages, i64::MAX as u64),
+            }
+        };
+        both.into_iter().map(of).collect()
     }
 
     /// A partition's log with these messages, as far as it was read, and below `until`.

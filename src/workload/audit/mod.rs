@@ -17,7 +17,7 @@ use crate::kafka::log::{self, Extent, Isolation, Source};
 use crate::timeline::event::TopicPartition;
 use crate::workload::message::now_ms;
 
-pub use summary::{LogSummary, PartitionLog, SCHEMA, Summing};
+pub use summary::{CopyLog, LogSummary, PartitionLog, SCHEMA, Summing};
 
 /// Reads these partitions from their beginnings to their ends, as readers with `read_uncommitted` and as those with
 /// `read_committed` get them, each topic by fresh clients of its own. `past` holds each partition's greatest
@@ -77,6 +77,7 @@ fn read(
         taken,
         partitions,
         read_committed,
+        copies: Vec::new(),
     })
 }
 

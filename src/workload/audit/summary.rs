@@ -29,6 +29,32 @@ pub struct LogSummary {
     /// open or was aborted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub read_committed: Vec<PartitionLog>,
+    /// What copiers made of each partition, where there are copiers: read before `taken`, so that every copy is one of a
+    /// record that is told here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<CopyLog>,
+}
+
+/// The copy of a partition.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CopyLog {
+    /// The topic that was copied.
+    pub topic: String,
+    /// The partition that was copied.
+    pub partition: i32,
+    /// Its end offset when copiers were given time to copy all that was before.
+    pub end: i64,
+    /// The offset that the copiers' group had committed after that time, before the copy was read; 0 where it had none.
+    pub committed: i64,
+    /// What readers with `read_committed` get of the copy.
+    pub log: PartitionLog,
+}
+
+impl CopyLog {
+    /// The topic and the partition that were copied.
+    pub fn key(&self) -> TopicPartition {
+        (self.topic.clone(), self.partition)
+    }
 }
 
 impl LogSummary {
