@@ -13,8 +13,8 @@ use crate::error::{Expected, nearest};
 use crate::faults::Target;
 use crate::settings::Flavor;
 use crate::timeline::event::TopicPartition;
-use crate::timeline::view::View;
-use crate::topology::{CONSUMER, Expectation, PRODUCER, Topology};
+use crate::timeline::view::{BrokerView, View};
+use crate::topology::{CONSUMER, COPIER, Expectation, PRODUCER, Topology};
 
 /// A word for one or more targets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub enum Selector {
     Follower(TopicPartition),
     /// `coordinator:GROUP`: the broker that coordinates the group.
     Coordinator(String),
+    /// `transaction-coordinator`: the broker that coordinates the transactions of a copier; of several, of most of them.
+    TransactionCoordinator,
     /// `zookeeper-leader`: the ZooKeeper server that leads.
     ZooKeeperLeader,
     /// `all-brokers`.
@@ -74,11 +76,12 @@ impl Pool {
 }
 
 /// The roles, as users write them.
-pub const ROLES: [&str; 7] = [
+pub const ROLES: [&str; 8] = [
     "controller",
     "leader:TOPIC/PARTITION",
     "follower:TOPIC/PARTITION",
     "coordinator:GROUP",
+    "transaction-coordinator",
     "zookeeper-leader",
     "all-brokers",
     "random[:broker|zookeeper|controller|consumer|producer]",
@@ -95,6 +98,7 @@ impl FromStr for Selector {
         let (role, of) = text.split_once(':').map_or((text, None), |(role, of)| (role, Some(of)));
         match (role, of) {
             ("controller", None) => Ok(Self::Controller),
+            ("transaction-coordinator", None) => Ok(Self::TransactionCoordinator),
             ("zookeeper-leader", None) => Ok(Self::ZooKeeperLeader),
             ("all-brokers", None) => Ok(Self::AllBrokers),
             ("random", None) => Ok(Self::Random(Pool::Broker)),
@@ -131,6 +135,7 @@ impl fmt::Display for Selector {
             Self::Leader((topic, partition)) => write!(f, "leader:{topic}/{partition}"),
             Self::Follower((topic, partition)) => write!(f, "follower:{topic}/{partition}"),
             Self::Coordinator(group) => write!(f, "coordinator:{group}"),
+            Self::TransactionCoordinator => f.write_str("transaction-coordinator"),
             Self::ZooKeeperLeader => f.write_str("zookeeper-leader"),
             Self::AllBrokers => f.write_str("all-brokers"),
             Self::Random(Pool::Broker) => f.write_str("random"),
@@ -174,8 +179,9 @@ impl Selector {
             Self::Named(name) => named(topology, name),
             Self::Leader((topic, partition)) | Self::Follower((topic, partition)) => {
                 let workload = &topology.workload;
-                if !workload.topics.contains(topic) || !(0..workload.partitions).contains(partition) {
-                    let topics = workload.topics.join(", ");
+                let topics = workload.with_copies();
+                if !topics.contains(topic) || !(0..workload.partitions).contains(partition) {
+                    let topics = topics.join(", ");
                     let hint = format!("topics: {topics}, with partitions 0 to {}", workload.partitions - 1);
                     return Err(Expected::usage(format!("the lab has no partition {topic}/{partition}")).hint(hint));
                 }
@@ -185,6 +191,10 @@ impl Selector {
                 Err(Expected::usage(format!("khd does not watch a group `{group}`"))
                     .hint(format!("the lab's group is {}", topology.workload.group)))
             }
+            Self::TransactionCoordinator if topology.workload.copiers == 0 => Err(Expected::usage(
+                "the lab has no copiers, so that nobody coordinates their transactions",
+            )
+            .hint("have some: khd up --set copier.replicas=2")),
             _ => Ok(()),
         }
     }
@@ -236,7 +246,7 @@ impl Selector {
             _ => broker(),
         }?;
         let of = |service: &str| name.strip_prefix(service)?.strip_prefix('-')?.parse::<u32>().ok();
-        let client = [CONSUMER, PRODUCER]
+        let client = [CONSUMER, PRODUCER, COPIER]
             .into_iter()
             .find(|service| name == *service || of(service).is_some());
         let service = client.map_or_else(|| name.clone(), str::to_owned);
@@ -274,6 +284,15 @@ impl Selector {
                 replicas.find(|id| *id != fact.leader && fact.isr.contains(id))
             })),
             Self::Coordinator(_) => broker(view.group.as_ref().map(|group| group.coordinator)),
+            Self::TransactionCoordinator => {
+                let of = |(id, broker): &(i32, &BrokerView)| (broker.transactions.len(), -id);
+                let coordinator = view.witnesses().max_by_key(of);
+                broker(
+                    coordinator
+                        .filter(|coordinator| of(coordinator).0 > 0)
+                        .map(|(id, _)| id),
+                )
+            }
             Self::ZooKeeperLeader => {
                 let mut servers = view.zookeepers.iter();
                 let leads = servers.find(|(_, mode)| mode.as_deref().is_some_and(|mode| mode != "follower"));
@@ -352,6 +371,7 @@ fn named(topology: &Topology, word: &str) -> Result<(), Expected> {
         || is_keeper(word) && !topology.keepers().any(|own| is_like(own, word))
         || client(PRODUCER)
         || client(CONSUMER)
+        || client(COPIER)
     {
         return Ok(());
     }
@@ -401,6 +421,7 @@ mod tests {
             "leader:test-1/0",
             "follower:a/b/3",
             "coordinator:test",
+            "transaction-coordinator",
             "zookeeper-leader",
             "all-brokers",
             "random",
@@ -430,11 +451,33 @@ mod tests {
         assert!(error.hint.unwrap().starts_with(
             "did you mean `kafka1`? (targets: kafka1, kafka2, kafka3, zookeeper1, zookeeper2, zookeeper3, producer"
         ));
-        for known in ["zookeeper2", "consumer", "producer-7", "leader:test-5/5"] {
+        for known in ["zookeeper2", "consumer", "producer-7", "copier-1", "leader:test-5/5"] {
             known.parse::<Selector>().unwrap().check(&topology).unwrap();
         }
         assert!("leader:test-1/6".parse::<Selector>().unwrap().check(&topology).is_err());
         assert!("consumer-0".parse::<Selector>().unwrap().check(&topology).is_err());
+    }
+
+    #[test]
+    fn what_copiers_write_and_who_coordinates_them_are_targets_where_there_are_copiers() {
+        let mut settings = Settings::default();
+        let refused = |settings: &Settings, text: &str| {
+            let checked = text.parse::<Selector>().unwrap().check(&Topology::of(settings));
+            checked.err().map(|error| error.message)
+        };
+        assert!(
+            refused(&settings, "transaction-coordinator")
+                .unwrap()
+                .contains("no copiers")
+        );
+        assert!(
+            refused(&settings, "leader:test-1-copy/0")
+                .unwrap()
+                .contains("no partition")
+        );
+        settings.copier.replicas = 1;
+        assert_eq!(refused(&settings, "transaction-coordinator"), None);
+        assert_eq!(refused(&settings, "leader:test-1-copy/0"), None);
     }
 
     #[test]

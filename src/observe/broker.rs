@@ -74,7 +74,7 @@ impl BrokerObserver {
     }
 
     async fn ask_for_state(&mut self, connection: &mut BrokerConnection) -> anyhow::Result<()> {
-        let mut metadata = connection.metadata(&self.workload.topics).await?;
+        let mut metadata = connection.metadata(&self.workload.with_copies()).await?;
         // A controller of KRaft is told to nobody: brokers name any broker then, and another one each time.
         if self.view.borrow().is_throughout(Phase::is_controlled_by_kraft) {
             metadata.controller = -1;
@@ -91,7 +91,10 @@ impl BrokerObserver {
 
     async fn ask_for_offsets(&mut self, connection: &mut BrokerConnection) -> anyhow::Result<()> {
         let mut of: HashMap<&str, HashMap<i32, i32>> = HashMap::new();
-        for led in self.told.led_by(self.broker.id) {
+        let workload = &self.workload;
+        let led = self.told.led_by(self.broker.id);
+        // How far the copies have come is not how far the workload has.
+        for led in led.filter(|led| workload.topics.iter().any(|topic| topic == led.topic)) {
             of.entry(led.topic).or_default().insert(led.partition, led.epoch);
         }
         if !of.is_empty() {
@@ -111,6 +114,11 @@ impl BrokerObserver {
             && let Some(committed) = connection.committed_offsets(&self.workload.group).await?
         {
             let _ = self.offsets.send(Report::Committed(committed)).await;
+        }
+        if workload.copiers > 0
+            && let Some(event) = self.told.transactions(connection.transactional_ids().await?)
+        {
+            self.timeline.emit(&self.broker.service, event);
         }
         Ok(())
     }

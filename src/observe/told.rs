@@ -12,6 +12,7 @@ pub struct Told {
     cluster: Option<(i32, BTreeSet<i32>)>,
     topics: HashMap<String, HashMap<i32, PartitionMetadata>>,
     group: Option<GroupDescription>,
+    transactions: BTreeSet<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -75,6 +76,15 @@ impl Told {
             },
             None => Kind::CoordinatorLost { group: name.to_owned() },
         })
+    }
+
+    /// Takes in of whom the broker coordinates the transactions.
+    pub fn transactions(&mut self, ids: BTreeSet<String>) -> Option<Kind> {
+        if self.transactions == ids {
+            return None;
+        }
+        self.transactions.clone_from(&ids);
+        Some(Kind::Transactions { ids })
     }
 
     /// Takes in that the broker does not answer, and forgets what it said.

@@ -253,6 +253,11 @@ pub enum Kind {
         /// The group.
         group: String,
     },
+    /// Of whom a broker coordinates the transactions, whenever that changed. It is asked only in labs with copiers.
+    Transactions {
+        /// Their transactional ids.
+        ids: BTreeSet<String>,
+    },
     /// How far topics and the group have come, summed over partitions.
     Offsets {
         /// Sum of the end offsets of all partitions, as consumers see them: up to the high watermark.

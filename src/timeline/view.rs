@@ -93,6 +93,8 @@ pub struct BrokerView {
     pub partitions: BTreeMap<TopicPartition, PartitionView>,
     /// The group, while this broker says that it coordinates it, and when it said so, in milliseconds since the start.
     pub group: Option<(u64, GroupView)>,
+    /// Transactional ids of those whose transactions it coordinates.
+    pub transactions: BTreeSet<String>,
 }
 
 /// What a broker says of a partition.
@@ -217,7 +219,8 @@ impl View {
             | Kind::Cluster { .. }
             | Kind::Partition { .. }
             | Kind::Group { .. }
-            | Kind::CoordinatorLost { .. } => {
+            | Kind::CoordinatorLost { .. }
+            | Kind::Transactions { .. } => {
                 let asked = self.expectation.as_ref().and_then(|e| e.broker_id(&event.source));
                 if let Some(id) = asked {
                     self.apply_broker(id, &event.kind);
@@ -287,6 +290,7 @@ impl View {
                 broker.group = Some((self.elapsed_ms, group));
             }
             Kind::CoordinatorLost { .. } => broker.group = None,
+            Kind::Transactions { ids } => broker.transactions.clone_from(ids),
             _ => {}
         }
         // A partition says nothing of the group, and there are too many of them to look again after each.

@@ -163,6 +163,7 @@ fn api_versions() -> ApiVersionsResponse {
         (ApiKey::Metadata, 0, 13),
         (ApiKey::DescribeGroups, 0, 6),
         (ApiKey::ListGroups, 0, 5),
+        (ApiKey::ListTransactions, 0, 1),
         (ApiKey::ListOffsets, 1, 11),
         (ApiKey::OffsetFetch, 1, 10),
         (ApiKey::ElectLeaders, 0, 2),

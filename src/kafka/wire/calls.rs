@@ -1,5 +1,7 @@
 //! The requests that khd sends, each at its pinned version; those that only ask, and how their answers become khd's types.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context as _, bail, ensure};
 use kafka_protocol::messages::{
     AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ApiKey, ApiVersionsRequest,
@@ -7,9 +9,9 @@ use kafka_protocol::messages::{
     DescribeConfigsResponse, DescribeGroupsRequest, DescribeGroupsResponse, DescribeQuorumRequest,
     DescribeQuorumResponse, ElectLeadersRequest, ElectLeadersResponse, GroupId, IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
-    ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetFetchRequest,
-    OffsetFetchResponse, TopicName, describe_quorum_request, list_offsets_request,
-    metadata_request::MetadataRequestTopic,
+    ListOffsetsRequest, ListOffsetsResponse, ListTransactionsRequest, ListTransactionsResponse, MetadataRequest,
+    MetadataResponse, OffsetFetchRequest, OffsetFetchResponse, TopicName, describe_quorum_request,
+    list_offsets_request, metadata_request::MetadataRequestTopic,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, StrBytes};
 
@@ -52,6 +54,7 @@ calls! {
     DescribeGroupsRequest DescribeGroups 5 -> DescribeGroupsResponse;
     // Without the types of groups, which came with KIP-848: by this version those are listed too.
     ListGroupsRequest ListGroups 4 -> ListGroupsResponse;
+    ListTransactionsRequest ListTransactions 0 -> ListTransactionsResponse;
     ListOffsetsRequest ListOffsets 6 -> ListOffsetsResponse;
     // The last version for a single group, and older than KIP-848.
     OffsetFetchRequest OffsetFetch 7 -> OffsetFetchResponse;
@@ -138,6 +141,17 @@ impl BrokerConnection {
         // One that is only just becoming a coordinator lists none yet.
         let groups = answer.groups.into_iter();
         Ok(groups.map(|group| group.group_id.to_string()).collect())
+    }
+
+    /// Asks of whom this broker coordinates the transactions, by transactional ids; of nobody, while it is only just
+    /// becoming a coordinator.
+    ///
+    /// # Errors
+    /// When the broker does not answer; the connection is of no use then.
+    pub async fn transactional_ids(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        let answer = self.call(&ListTransactionsRequest::default()).await?;
+        let transactions = answer.transaction_states.into_iter();
+        Ok(transactions.map(|one| one.transactional_id.0.to_string()).collect())
     }
 
     /// Asks for a group, whichever its protocol; nothing, when this broker is not its coordinator or not yet able to speak
