@@ -86,6 +86,8 @@ fn started() -> Kind {
                 group_protocol: Default::default(),
                 producers: 1,
                 consumers: 1,
+                copiers: 0,
+                copiers: 0,
             },
             session_timeout_ms: 18_000,
         },

@@ -45,7 +45,7 @@ use crate::workload::ledger::history::Ledgers;
 use crate::workload::spans::Window;
 
 /// Every check.
-pub const ALL: [&dyn Check; 29] = [
+pub const ALL: [&dyn Check; 30] = [
     &fault_effective::FaultEffective,
     &fault_healed::FaultHealed,
     &steps::Steps,
