@@ -87,7 +87,6 @@ fn started() -> Kind {
                 producers: 1,
                 consumers: 1,
                 copiers: 0,
-                copiers: 0,
             },
             session_timeout_ms: 18_000,
         },
