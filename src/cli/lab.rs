@@ -175,6 +175,7 @@ impl Lab {
                     .into(),
             );
         }
+        require_no_migration(&project)?;
         Ok(project)
     }
 
@@ -228,6 +229,18 @@ impl Lab {
         let details = observe::details(self.engine.clone(), &self.settings.project, timeline);
         [cluster, containers, details]
     }
+}
+
+/// Refuses a lab with the data of both worlds: it migrates from ZooKeeper to KRaft, or was left on its way, and is not what its
+/// settings say.
+pub fn require_no_migration(project: &Project) -> Result<(), Expected> {
+    let has = |server: &str| project.volumes.keys().any(|key| key.starts_with(server));
+    if !has("zookeeper") || !has("controller") {
+        return Ok(());
+    }
+    let message =
+        "the lab is on its way from ZooKeeper to KRaft, which only the drill that takes it there knows how far";
+    Err(Expected::environment(message).hint("wait for the drill, or remove what one has left: khd down --volumes"))
 }
 
 /// The command as typed, without the path of the binary.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join3;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::lab::{Lab, command_line, parse_duration, unless_interrupted};
+use crate::cli::lab::{Lab, command_line, parse_duration, require_no_migration, unless_interrupted};
 use crate::cli::notice::Board;
 use crate::cli::terminal::{Steps, watched};
 use crate::cli::ui::{self, Missing};
@@ -87,12 +87,9 @@ pub async fn bring_up(lab: &Lab, timeout: Duration, cancel: &CancellationToken) 
 
 /// Refuses a lab whose servers, or the data that they left, are of another flavor: none can read what another wrote.
 fn require_flavor(wanted: Flavor, project: &Project) -> Result<(), Expected> {
+    require_no_migration(project)?;
     let has = |server: &str| project.volumes.keys().any(|key| key.starts_with(server));
     let found = match (has("zookeeper"), has("controller"), has("kafka")) {
-        (true, true, _) => {
-            let message = "there is a lab that was on its way from ZooKeeper to KRaft, which only its drill could bring to an end";
-            return Err(Expected::usage(message).hint("remove it with khd down --volumes"));
-        }
         (true, ..) => Flavor::ZooKeeper,
         (_, true, _) => Flavor::KraftSeparate,
         (_, _, true) => Flavor::Kraft,

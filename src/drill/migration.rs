@@ -36,8 +36,14 @@ const CLIENT_ID: &str = "khd-migration";
 /// # Errors
 /// When no way leads there, or the engine or ZooKeeper fails.
 pub async fn migrate(stage: &Stage, to: Phase, cancel: &CancellationToken) -> anyhow::Result<Outcome> {
-    let (_, from) = stage.timeline.view().borrow().phases();
+    let before = stage.timeline.view().borrow().clone();
+    let (was, from) = before.phases();
+    anyhow::ensure!(was == from, "the migration to {from} is still on its way");
     anyhow::ensure!(from.leads_to(to), "a migration does not lead from {from} to {to}");
+    anyhow::ensure!(
+        before.faults.is_empty(),
+        "a fault is in place, and a migration restarts servers"
+    );
     stage.timeline.emit("khd", Kind::MigrationStarted { phase: to });
     let zookeepers = zookeepers(stage);
     let cluster_id = migration::cluster_id(&zookeepers).await?;
@@ -57,22 +63,16 @@ pub async fn migrate(stage: &Stage, to: Phase, cancel: &CancellationToken) -> an
     };
     let outcome = match (from, to) {
         (_, Phase::Controllers) => lab.start_controllers().await?,
-        (_, Phase::ZooKeeper) => {
-            lab.remove_controllers().await?;
-            match from.is_controlled_by_kraft() {
-                true => lab.leave_migration_mode(&zookeepers).await?,
-                false => Outcome::Done,
-            }
-        }
-        (Phase::Controllers, _) => match lab.roll_brokers().await? {
-            Outcome::Done => lab.loaded(&zookeepers).await,
-            outcome => outcome,
-        },
+        (_, Phase::ZooKeeper) => lab.go_back(from, &zookeepers).await?,
         (_, Phase::Finalized) => lab.roll_controllers().await?,
         _ => lab.roll_brokers().await?,
     };
+    if outcome != Outcome::Done {
+        return Ok(outcome);
+    }
+    lab.let_monitoring_follow().await?;
+    let outcome = lab.has_come_to(to, &zookeepers).await;
     if outcome == Outcome::Done {
-        lab.let_monitoring_follow().await?;
         stage.timeline.emit("khd", Kind::MigrationEnded { phase: to });
     }
     Ok(outcome)
@@ -106,23 +106,33 @@ impl Lab<'_> {
                 outcome => return Ok(outcome),
             }
         }
-        // Brokers go on with ZooKeeper, and those that wait for them lead themselves.
-        Ok(self.settled().await)
+        Ok(Outcome::Done)
     }
 
-    async fn remove_controllers(&self) -> anyhow::Result<()> {
+    /// Removes the controllers, and what they have left in ZooKeeper and in brokers.
+    async fn go_back(&self, from: Phase, zookeepers: &str) -> anyhow::Result<Outcome> {
         let engine = self.stage.engine();
         let project = engine.project(&self.stage.project).await?;
-        let gone = |service: &str| self.stage.expected.controllers.contains_key(service);
-        let containers = project.containers.into_iter().filter(|one| gone(&one.service));
+        let is_controllers = |service: &str| self.stage.expected.controllers.contains_key(service);
+        let containers = project
+            .containers
+            .into_iter()
+            .filter(|one| is_controllers(&one.service));
         converge::retire(engine, &containers.collect::<Vec<_>>(), &self.progress).await?;
-        // Another attempt begins with controllers that know nothing of this one.
+        if from.is_controlled_by_kraft() {
+            match self.leave_migration_mode(zookeepers).await? {
+                Outcome::Done => {}
+                outcome => return Ok(outcome),
+            }
+        }
+        // Another attempt begins with controllers that know nothing of this one. Until here their volumes tell whoever comes
+        // upon the lab that it is between two worlds.
         for (key, volume) in &project.volumes {
-            if key.strip_suffix("-data").is_some_and(gone) {
+            if key.strip_suffix("-data").is_some_and(is_controllers) {
                 engine.remove_volume(volume).await?;
             }
         }
-        Ok(())
+        Ok(Outcome::Done)
     }
 
     /// Has brokers elect a controller among themselves, and restarts them as they were before the migration.
@@ -132,7 +142,14 @@ impl Lab<'_> {
         let expected = &self.stage.expected;
         // A broker that is stopped while it takes a controller of KRaft for the one asks that for leave, and waits until it is
         // killed; its next start then meets its own registration, and ends.
-        let named = |view: &View| conditions::brokers_name_one_controller(view, expected);
+        let named = |view: &View| {
+            let elected = view.controller.map_or(-1, |(controller, _)| controller);
+            let is_broker = expected.brokers.values().any(|id| *id == elected);
+            match is_broker {
+                true => conditions::brokers_name_one_controller(view, expected),
+                false => vec!["no broker was elected controller yet".to_owned()],
+            }
+        };
         match until(self.stage.timeline.view(), BACK_WITHIN, self.cancel, named).await {
             Outcome::Done => self.roll_brokers().await,
             outcome => Ok(outcome),
@@ -154,13 +171,32 @@ impl Lab<'_> {
         for controller in &self.topology.controllers {
             self.start(&controller.service).await?;
             // The quorum notices only after a while that one is gone, so it is asked itself whether it is back.
-            for outcome in [self.answers(controller).await, self.settled().await] {
-                if outcome != Outcome::Done {
-                    return Ok(outcome);
-                }
+            let outcome = match self.answers(controller).await {
+                Outcome::Done => self.settled().await,
+                outcome => outcome,
+            };
+            if outcome != Outcome::Done {
+                return Ok(outcome);
             }
         }
         Ok(Outcome::Done)
+    }
+
+    /// Waits until the cluster is what it has to be in a phase, and no longer what it has been on the way there.
+    async fn has_come_to(&self, phase: Phase, zookeepers: &str) -> Outcome {
+        if phase == Phase::Hybrid {
+            match self.loaded(zookeepers).await {
+                Outcome::Done => {}
+                outcome => return outcome,
+            }
+        }
+        let expected = &self.stage.expected;
+        until(self.stage.timeline.view(), BACK_WITHIN, self.cancel, |view| {
+            let mut come = view.clone();
+            come.migration = Some((phase, phase));
+            conditions::healthy(&come, expected)
+        })
+        .await
     }
 
     /// Exporter and Prometheus are told of the servers that there are now.

@@ -86,7 +86,8 @@ impl Member {
         let deliveries = self.partitions.entry(place).or_default();
         if let Some((from, rebalances)) = self.positions.insert(place, (offset, self.rebalances)) {
             // As in ledgers: a rebalance may give a member again what it has had, of partitions that it keeps as well.
-            let again = rebalances != self.rebalances && offset <= from;
+            let uncommitted = deliveries.committed.is_none_or(|committed| committed <= offset);
+            let again = rebalances != self.rebalances && offset <= from && uncommitted;
             if from + 1 != offset && !again {
                 deliveries.jumps.push(Jump { from, to: offset, at });
             }

@@ -168,6 +168,10 @@ impl View {
                 if !phase.has_controllers() {
                     self.quorum = None;
                 }
+                if phase.is_controlled_by_kraft() {
+                    let leads = |quorum: &QuorumView| (quorum.leader, quorum.leader_epoch);
+                    self.controller = self.quorum.as_ref().map(leads);
+                }
             }
             Kind::MigrationEnded { phase } => self.migration = Some((*phase, *phase)),
             Kind::ControllerElected { controller, epoch } if self.is_told_by_the_keeper(&event.source) => {
@@ -325,13 +329,8 @@ impl View {
     /// Whether who says that somebody is controller may know: in a migration, ZooKeeper and KRaft's quorum have each their
     /// own, of which one counts.
     fn is_told_by_the_keeper(&self, source: &str) -> bool {
-        let (from, to) = self.phases();
-        if source == QUORUM {
-            to.is_controlled_by_kraft()
-        } else {
-            // ZooKeeper is told of a controller of KRaft as long as that writes there.
-            !from.has_kraft_brokers()
-        }
+        let (_, to) = self.phases();
+        to.is_controlled_by_kraft() == (source == QUORUM)
     }
 
     /// What a server is that keeps the metadata: `leader`, `follower`, or `standalone`; nothing where it does not serve.

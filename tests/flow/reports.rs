@@ -178,6 +178,26 @@ async fn a_run_is_judged_again_from_its_folder_or_its_bundle_alone_in_every_form
     let again = ["report", "latest", "--bundle", "run.tar.zst"];
     machine.refuses(2, &again, &["run.tar.zst is there already", "another name"]);
 
+    // Side by side with what was packed of it, it is as good and as bad, in every figure.
+    let both = machine.result_of(1, &["report", "latest", "run.tar.zst", "--json"]);
+    let both: Value = serde_json::from_str(&both).unwrap();
+    let (one, other) = (&both["runs"][0], &both["runs"][1]);
+    assert_eq!((&one["run"], &one["status"]), (&run.name().into(), &"failed".into()));
+    assert_eq!(
+        (&one["measured"], &one["phases"]),
+        (&other["measured"], &other["phases"])
+    );
+    let rows = one["phases"].as_array().unwrap();
+    assert!(
+        rows.len() > 1 && !one["measured"].as_array().unwrap().is_empty(),
+        "{one}"
+    );
+    let table = machine.result_of(1, &["report", "latest", "run.tar.zst", "--format", "md"]);
+    assert!(
+        table.contains("| lost-write | ") && table.contains("longest unread"),
+        "{table}"
+    );
+
     let elsewhere = Machine::with(Path::new("/nonexistent"));
     let bundle = elsewhere.folder.path().join("sent.tar.zst");
     std::fs::copy(machine.folder.path().join("run.tar.zst"), bundle).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::lab::Lab;
+use crate::cli::lab::{Lab, require_no_migration};
 use crate::cli::terminal::watched;
 use crate::cli::up::bring_up;
 use crate::drill::machine::Outcome;
@@ -51,6 +51,7 @@ impl Host {
     pub async fn of(lab: Lab) -> anyhow::Result<Self> {
         let project = lab.engine.project(&lab.settings.project).await?;
         lab.require_no_fault(&project)?;
+        require_no_migration(&project)?;
         let is_up = !project.containers.is_empty();
         Ok(Self {
             before: is_up.then(|| lab.settings.clone()),

@@ -24,7 +24,8 @@ use crate::drill::runner;
 use crate::drill::script::{Course, NEGATIVE, Script};
 use crate::error::{Exit, Expected};
 use crate::report::{Format, Judgement};
-use crate::settings::Data;
+use crate::settings::check::check;
+use crate::settings::{Data, Flavor, Settings};
 use crate::state::{RunFolder, publish};
 use crate::verdicts::Status;
 
@@ -190,6 +191,11 @@ async fn one(
         ));
     }
     tell!("\n{name}: {}", script.purpose);
+    if migrates {
+        // Whatever becomes of the run: the cluster is not what its settings say any more.
+        host.note(State::Spoilt);
+    }
+    let lab = to_migrate.as_ref().unwrap_or(&host.lab);
     let run = Run::start(lab, &plan.drill, &plan.limits, &plan.skip, cancel.clone()).await?;
     let ending = runner::run(&run.stage, &plan).await;
     let (exit, why) = match ending {
@@ -208,8 +214,8 @@ async fn one(
             Row::not_judged(name, seed, Some(folder.name()), Status::Unknown, exit, &why)
         }
     };
-    // One that was interrupted has healed all the same. A cluster that has migrated is not what its settings say.
-    if row.is_bad() && exit != Exit::Interrupted || script.is_tagged(NEGATIVE) || migrates {
+    // One that was interrupted has healed all the same.
+    if row.is_bad() && exit != Exit::Interrupted || script.is_tagged(NEGATIVE) {
         host.note(State::Spoilt);
     } else if actions.iter().any(|action| matches!(action, Action::Scale { .. })) {
         host.note(State::Changed);
@@ -260,6 +266,16 @@ async fn impossible(lab: &Lab, actions: &[&Action]) -> anyhow::Result<Option<Str
             return Ok(Some(
                 "the lab's data is to be kept, and there is no way back for it".into(),
             ));
+        }
+        let after = Settings {
+            flavor: Flavor::KraftSeparate,
+            ..lab.settings.clone()
+        };
+        if let Err(error) = check(&after) {
+            return Ok(Some(format!(
+                "the lab's settings do not go with controllers: {}",
+                error.message
+            )));
         }
     }
     let mut asked = BTreeSet::new();

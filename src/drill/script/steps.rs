@@ -1,6 +1,6 @@
 //! The steps of a drill, and the faults of a soak.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clap::ValueEnum as _;
@@ -42,8 +42,12 @@ pub(super) struct Steps<'a> {
     found: &'a mut Found,
     /// Labels that faults have had so far, each with whether it is in place.
     labels: BTreeMap<String, bool>,
+    /// Labels of faults that stay until they are undone.
+    in_place: BTreeSet<String>,
     /// How far the steps so far have brought a cluster of ZooKeeper's.
     phase: Phase,
+    /// How many steps that hold others, to be repeated or done at once, are around.
+    within: u32,
 }
 
 impl<'a> Steps<'a> {
@@ -52,7 +56,9 @@ impl<'a> Steps<'a> {
             topology,
             found,
             labels: BTreeMap::new(),
+            in_place: BTreeSet::new(),
             phase: Phase::ZooKeeper,
+            within: 0,
         }
     }
 
@@ -100,12 +106,16 @@ impl<'a> Steps<'a> {
             "repeat" => {
                 let times = self.found.number(&entry.value, "repeat", 1, MOST_REPEATS);
                 let steps = self.found.needed(fields, "`repeat`", "steps")?;
+                self.within += 1;
                 let steps = self.row(steps, "steps");
+                self.within -= 1;
                 return Some(vec![Step::Repeat(u32::try_from(times?).unwrap_or(u32::MAX), steps)]);
             }
             _ => {
                 let rows = self.found.list(&entry.value, "parallel").iter();
+                self.within += 1;
                 let rows = rows.map(|row| self.row(row, "each row of parallel")).collect();
+                self.within -= 1;
                 return Some(vec![Step::Parallel(rows)]);
             }
         };
@@ -130,6 +140,9 @@ impl<'a> Steps<'a> {
         };
         let label = label?;
         self.labels.insert(label.clone(), true);
+        if how.as_ref().is_some_and(|how| how.fault().stays()) {
+            self.in_place.insert(label.clone());
+        }
         Some(Fail {
             label,
             targets: targets?,
@@ -251,8 +264,10 @@ impl<'a> Steps<'a> {
         let label = self.found.text(node, "restore")?;
         if label == ALL {
             self.labels.values_mut().for_each(|in_place| *in_place = false);
+            self.in_place.clear();
             return Some(Action::Restore(None));
         }
+        self.in_place.remove(&label);
         match self.labels.get_mut(&label) {
             Some(in_place) => *in_place = false,
             None => {
@@ -289,6 +304,16 @@ impl<'a> Steps<'a> {
             self.found.add(Problem::unknown(node.at, message, &word, &known));
             return None;
         };
+        if self.within > 0 {
+            let message = "a migration goes one way, with nothing beside it: it is neither repeated nor in parallel";
+            self.found.add(Problem::new(node.at, message));
+        }
+        if let Some(fault) = self.in_place.first() {
+            let message =
+                format!("`{fault}` is in place, and servers are restarted one after another only while none is out");
+            self.found
+                .add(Problem::new(node.at, message).hint(format!("restore: {fault}, in a step before")));
+        }
         if !self.phase.leads_to(phase) {
             let next = all.iter().filter(|next| self.phase.leads_to(**next));
             let next: Vec<String> = next.map(Phase::to_string).collect();

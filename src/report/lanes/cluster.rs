@@ -148,7 +148,7 @@ pub(super) fn fold(evidence: &Evidence, end: u64) -> Cluster {
         .map(|name| Server {
             kind: match expected.broker_id(&name) {
                 Some(_) => ServerKind::Broker,
-                None if expected.flavor.is_kraft() => ServerKind::Controller,
+                None if expected.controllers.contains_key(&name) => ServerKind::Controller,
                 None => ServerKind::Zookeeper,
             },
             reach: reach.swap_remove(&name).map(|track| track.end(end)).unwrap_or_default(),
@@ -191,9 +191,12 @@ impl Tracks {
             Kind::ZooKeeper { mode, error } => {
                 self.reached(at, &event.source, mode.is_some(), mode.as_ref().or(error.as_ref()));
             }
-            // It tells of all of them.
-            Kind::Quorum { .. } => {
-                for name in expected.keepers() {
+            // They tell of all of them.
+            Kind::Quorum { .. } | Kind::MigrationStarted { .. } => {
+                for name in expected
+                    .keepers()
+                    .filter(|name| expected.controllers.contains_key(*name))
+                {
                     let mode = view.keeper(name, expected);
                     self.reached(at, name, mode.is_some(), mode.as_ref());
                 }

@@ -3,7 +3,6 @@
 use crate::timeline::conditions;
 use crate::timeline::event::Kind;
 use crate::timeline::view::{QUORUM, View};
-use crate::topology::migration::Phase;
 use crate::verdicts::evidence::Evidence;
 use crate::verdicts::{Check, Finding, Status, moments};
 
@@ -52,7 +51,14 @@ impl Check for OneController {
         let (Some(first), Some(last)) = (epoch(&evidence.before), epoch(&evidence.after)) else {
             return Finding::new(Status::Unknown, "nobody told the controller's epoch");
         };
-        if evidence.after.is_throughout(Phase::is_controlled_by_kraft) {
+        let (from, to) = evidence.after.phases();
+        if from != to {
+            return Finding::new(
+                Status::Unknown,
+                format!("the migration to {to} did not come to its end"),
+            );
+        }
+        if to.is_controlled_by_kraft() {
             return leaders(evidence, first, last);
         }
         let named = |view: &View| view.witnesses().find_map(|(_, broker)| broker.controller).unwrap_or(-1);
@@ -98,12 +104,10 @@ fn leaders(evidence: &Evidence, first: i32, last: i32) -> Finding {
     let leader = |view: &View| view.controller.map_or(-1, |(leader, _)| leader);
     let (before, after) = (leader(&evidence.before), leader(&evidence.after));
     let service = |id: i32| evidence.expected.node_service(id);
-    let migrated = !evidence.before.is_throughout(Phase::is_controlled_by_kraft);
-    let summary = if migrated {
+    let summary = if !evidence.expected.flavor.is_kraft() {
         format!(
-            "{} leads the metadata quorum (epoch {last}); before the migration {} was the controller",
-            service(after),
-            service(before)
+            "{} leads the metadata quorum (epoch {last}), to which the cluster has migrated",
+            service(after)
         )
     } else if first == last {
         format!("{} led the metadata quorum (epoch {last}) throughout", service(after))
@@ -144,6 +148,7 @@ fn went_back(evidence: &Evidence) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::topology::migration::Phase;
     use crate::verdicts::checks::testing::Drill;
 
     #[test]

@@ -539,9 +539,12 @@ impl Deliveries {
             if first < 0 || last < first || last == i64::MAX {
                 continue;
             }
-            // To go back over a rebalance is to be given again what others might have been given, also where the partition
-            // stays with its member: while librdkafka adds partitions to those it has, it fetches these anew.
-            let again = position.rebalances != rebalances && position.last.is_some_and(|from| first <= from);
+            // To go back over a rebalance, as far as was not committed, is to be given again what others might have been given,
+            // also where the partition stays with its member: while librdkafka adds partitions to those it has, it fetches
+            // these anew.
+            let uncommitted = self.committed.is_none_or(|committed| committed <= first);
+            let back = position.last.is_some_and(|from| first <= from);
+            let again = back && uncommitted && position.rebalances != rebalances;
             if let Some(from) = position.last.filter(|from| from + 1 != first && !again) {
                 self.jumps.push(Jump { from, to: first, at });
             }

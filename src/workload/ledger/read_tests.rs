@@ -220,11 +220,21 @@ fn a_member_that_keeps_a_partition_over_a_rebalance_may_be_given_the_last_of_it_
         delivered(200, &[(9, 11), (11, 12)]),
         of_others(210),
         delivered(300, &[(20, 20)]),
+        Line::Committed {
+            at: 310,
+            offsets: vec![Committed {
+                topic: "t".into(),
+                partition: 0,
+                offset: 21,
+            }],
+        },
+        of_others(320),
+        delivered(400, &[(20, 20)]),
     ];
     let ledgers = read(&[bytes(&lines)], ALL).unwrap();
     let jumps = &ledgers.consumers[0].partitions[&("t".to_owned(), 0)].jumps;
     let jumps: Vec<(i64, i64)> = jumps.iter().map(|jump| (jump.from, jump.to)).collect();
-    assert_eq!(jumps, [(11, 11), (12, 20)]);
+    assert_eq!(jumps, [(11, 11), (12, 20), (20, 20)]);
 }
 
 #[test]

@@ -249,11 +249,15 @@ impl ProducerContext for Context {
 
 /// What became of a send that ended with an error. librdkafka takes the word of the last leader that answered: one that is
 /// deposed while it waits for its followers says that it is not the leader, and has written the message. Of a send that
-/// was tried until its time was over it can therefore not be said that it was never written.
+/// was tried until it was given up it can therefore not be said that it was never written.
 fn fate(error: &KafkaError, persistence: Persistence) -> Fate {
-    let timed_out = error.rdkafka_error_code() == Some(RDKafkaErrorCode::MessageTimedOut);
+    use RDKafkaErrorCode::{MessageTimedOut, PurgeInflight, PurgeQueue};
+    let given_up = matches!(
+        error.rdkafka_error_code(),
+        Some(MessageTimedOut | PurgeInflight | PurgeQueue)
+    );
     match persistence {
-        Persistence::NotPersisted if !timed_out => Fate::Failed,
+        Persistence::NotPersisted if !given_up => Fate::Failed,
         _ => Fate::Unknown,
     }
 }
