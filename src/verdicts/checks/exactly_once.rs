@@ -45,6 +45,7 @@ impl Check for ExactlyOnce {
         let log = &messages.log;
         let copies: BTreeMap<TopicPartition, &CopyLog> = log.copies.iter().map(|copy| (copy.key(), copy)).collect();
         let mut found = Found::none(messages);
+        let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
         let (mut unread, mut behind, mut copied) = (0u64, 0u64, 0u64);
         for partition in evidence.expected.partitions() {
             let whole = copies.get(&partition).filter(|copy| is_whole(log, copy));
@@ -55,18 +56,27 @@ impl Check for ExactlyOnce {
             let compared = compare(source, copy);
             behind += compared.behind.count();
             copied += compared.copied;
-            tell(&partition, compared, &mut found);
+            tell(&partition, compared, |kind, count, anomaly| {
+                *kinds.entry(kind).or_default() += count;
+                found.add_many(count, || anomaly.with("count", count));
+            });
         }
         let summary = match (found.count, behind) {
             (0, 0) => format!("each of {copied} records has one copy, in the order of the records"),
             (0, behind) => format!("{behind} records were not copied in time; the other {copied} were once each"),
-            (count, _) => format!("{count} records are not copied once and in order; {copied} have a copy"),
+            _ => {
+                let of: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+                format!("not all copies are as they should be: {} (of {copied} records with a copy)", of.join(", "))
+            }
         };
         let none = Some(Bound::at_most(0.0));
         let mut finding = Finding::measured(self, evidence, none, found.count as f64, summary)
             .with("count", found.count)
             .with("copied", copied)
             .with("behind", behind);
+        for (kind, count) in kinds {
+            finding = finding.with(kind, count);
+        }
         if !found.anomalies.is_empty() {
             finding = finding.with("examples", serde_json::json!(found.anomalies));
         }
@@ -90,30 +100,27 @@ fn is_whole(log: &LogSummary, copy: &CopyLog) -> bool {
     source.is_some() && both.all(|log| log.begin == 0 && log.is_whole())
 }
 
-/// Adds what is not as it should be: of records their offsets, of copies theirs.
-fn tell(partition: &TopicPartition, compared: Compared, found: &mut Found) {
-    let anomaly = |what: &str| Anomaly::at(partition).with("copy", what);
+/// Tells what is not as it should be, of which kind and how much: of records their offsets, of copies theirs.
+fn tell(partition: &TopicPartition, compared: Compared, mut add: impl FnMut(&'static str, u64, Anomaly)) {
+    let anomaly = |kind: &str, offset: u64| Anomaly::at(partition).with("copy", kind).with("offset", offset);
     for range in compared.missing.iter() {
-        found.add_each(range, |offset| anomaly("missing").with("offset", offset));
+        let told = anomaly("missing", range.start);
+        add("missing", range.end - range.start, told);
     }
     for run in compared.twice {
-        found.add_each(run.sequences(), |offset| {
-            anomaly("twice")
-                .with("offset", offset)
-                .with("copied_to", run.offset_of(offset))
-        });
+        let told = anomaly("twice", run.sequence).with("copied_to", run.offset);
+        add("twice", run.count, told);
     }
     for (run, after) in compared.late {
-        found.add_each(run.sequences(), |offset| {
-            let late = anomaly("late").with("offset", offset);
-            late.with("copied_to", run.offset_of(offset)).with("after", after)
-        });
+        let told = anomaly("late", run.sequence).with("copied_to", run.offset).with("after", after);
+        add("late", run.count, told);
     }
     for range in compared.foreign.iter() {
-        found.add_each(range, |offset| anomaly("foreign").with("copied_to", offset));
+        let told = Anomaly::at(partition).with("copy", "foreign").with("copied_to", range.start);
+        add("foreign", range.end - range.start, told);
     }
     if compared.strangers > 0 {
-        found.add_many(compared.strangers, || anomaly("foreign"));
+        add("foreign", compared.strangers, Anomaly::at(partition).with("copy", "foreign"));
     }
 }
 
@@ -146,6 +153,8 @@ mod tests {
         };
         of(&[(0, 10, 0), (13, 87, 10)], 3, "missing");
         of(&[(0, 60, 0), (50, 50, 61)], 10, "twice");
+        let both = found(&[(0, 60, 0), (50, 40, 61)], 100);
+        assert_eq!((&both.measured["twice"], &both.measured["missing"]), (&10.into(), &10.into()));
         of(&[(0, 10, 0), (12, 88, 10), (10, 2, 98)], 2, "late");
         of(&[(0, 100, 0), (100, 1, 100)], 1, "foreign");
     }
