@@ -194,6 +194,7 @@ async fn one(
     if migrates {
         // Whatever becomes of the run: the cluster is not what its settings say any more.
         host.note(State::Spoilt);
+        tell!("the lab and its data are not kept after this: there is no way back for a cluster that has migrated");
     }
     let lab = to_migrate.as_ref().unwrap_or(&host.lab);
     let run = Run::start(lab, &plan.drill, &plan.limits, &plan.skip, cancel.clone()).await?;
