@@ -473,7 +473,18 @@ fn render_prints_a_compose_file_with_every_service_of_the_lab() {
     let mut expected: Vec<String> = (1..=3)
         .flat_map(|n| [format!("kafka{n}"), format!("zookeeper{n}")])
         .collect();
-    expected.extend(["producer", "consumer", "copier", "exporter", "prometheus", "grafana", "kafka-ui"].map(str::to_owned));
+    expected.extend(
+        [
+            "producer",
+            "consumer",
+            "copier",
+            "exporter",
+            "prometheus",
+            "grafana",
+            "kafka-ui",
+        ]
+        .map(str::to_owned),
+    );
     expected.sort();
     let mut sorted: Vec<String> = services.into_iter().cloned().collect();
     sorted.sort();

@@ -179,8 +179,8 @@ mod tests {
         compare(&source, &copy)
     }
 
-    fn ranges(ranges: &[std::ops::Range<u64>]) -> Ranges {
-        ranges.iter().cloned().collect()
+    fn offsets(ranges: &[(u64, u64)]) -> Ranges {
+        ranges.iter().map(|(first, end)| *first..*end).collect()
     }
 
     #[test]
@@ -191,21 +191,21 @@ mod tests {
         // What a transaction writes shows before the group's offset was asked for, or after.
         let further = compared("a0 a1 a2 a3", "a0 a1 . a2 .", 2);
         assert_eq!((further.violations(), further.copied), (0, 3));
-        assert_eq!(further.behind, ranges(&[3..4]));
+        assert_eq!(further.behind, offsets(&[(3, 4)]));
     }
 
     #[test]
     fn what_the_source_holds_twice_is_to_be_copied_twice() {
         assert_eq!(compared("a0 a1 a0 a1 a2", "a0 a1 a0 a1 a2", 5).violations(), 0);
         let once = compared("a0 a1 a0 a1 a2", "a0 a1 a2", 5);
-        assert_eq!(once.missing, ranges(&[2..4]));
+        assert_eq!(once.missing, offsets(&[(2, 4)]));
     }
 
     #[test]
     fn records_without_a_copy_are_missing_below_the_committed_offset_and_behind_above_it() {
         let lost = compared("a0 a1 b0 a2 a3 a4", "a0 a1 . a3 .", 5);
-        assert_eq!((lost.missing, lost.behind), (ranges(&[2..4]), ranges(&[5..6])));
-        assert_eq!(compared("a0 a1", "", 2).missing, ranges(&[0..2]));
+        assert_eq!((lost.missing, lost.behind), (offsets(&[(2, 4)]), offsets(&[(5, 6)])));
+        assert_eq!(compared("a0 a1", "", 2).missing, offsets(&[(0, 2)]));
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn copies_of_what_is_not_in_the_source_are_foreign() {
         let foreign = compared("a0 a1", "a0 x0 a1 a7", 2);
-        assert_eq!(foreign.foreign, ranges(&[1..2, 3..4]));
+        assert_eq!(foreign.foreign, offsets(&[(1, 2), (3, 4)]));
         assert_eq!(foreign.violations(), 2);
     }
 

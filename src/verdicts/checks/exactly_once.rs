@@ -66,7 +66,10 @@ impl Check for ExactlyOnce {
             (0, behind) => format!("{behind} records were not copied in time; the other {copied} were once each"),
             _ => {
                 let of: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-                format!("not all copies are as they should be: {} (of {copied} records with a copy)", of.join(", "))
+                format!(
+                    "not all copies are as they should be: {} (of {copied} records with a copy)",
+                    of.join(", ")
+                )
             }
         };
         let none = Some(Bound::at_most(0.0));
@@ -112,15 +115,23 @@ fn tell(partition: &TopicPartition, compared: Compared, mut add: impl FnMut(&'st
         add("twice", run.count, told);
     }
     for (run, after) in compared.late {
-        let told = anomaly("late", run.sequence).with("copied_to", run.offset).with("after", after);
+        let told = anomaly("late", run.sequence)
+            .with("copied_to", run.offset)
+            .with("after", after);
         add("late", run.count, told);
     }
     for range in compared.foreign.iter() {
-        let told = Anomaly::at(partition).with("copy", "foreign").with("copied_to", range.start);
+        let told = Anomaly::at(partition)
+            .with("copy", "foreign")
+            .with("copied_to", range.start);
         add("foreign", range.end - range.start, told);
     }
     if compared.strangers > 0 {
-        add("foreign", compared.strangers, Anomaly::at(partition).with("copy", "foreign"));
+        add(
+            "foreign",
+            compared.strangers,
+            Anomaly::at(partition).with("copy", "foreign"),
+        );
     }
 }
 
@@ -154,7 +165,10 @@ mod tests {
         of(&[(0, 10, 0), (13, 87, 10)], 3, "missing");
         of(&[(0, 60, 0), (50, 50, 61)], 10, "twice");
         let both = found(&[(0, 60, 0), (50, 40, 61)], 100);
-        assert_eq!((&both.measured["twice"], &both.measured["missing"]), (&10.into(), &10.into()));
+        assert_eq!(
+            (&both.measured["twice"], &both.measured["missing"]),
+            (&10.into(), &10.into())
+        );
         of(&[(0, 10, 0), (12, 88, 10), (10, 2, 98)], 2, "late");
         of(&[(0, 100, 0), (100, 1, 100)], 1, "foreign");
     }
