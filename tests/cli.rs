@@ -490,7 +490,7 @@ fn render_prints_a_compose_file_with_every_service_of_the_lab() {
     sorted.sort();
     assert_eq!(sorted, expected);
     let more = rendered("--set kafka.servers=5 --set zookeeper.servers=1");
-    assert_eq!(more["services"].as_object().unwrap().len(), 12);
+    assert_eq!(more["services"].as_object().unwrap().len(), 13);
     assert!(more["services"]["kafka5"].is_object() && more["services"]["zookeeper2"].is_null());
 }
 

@@ -162,6 +162,7 @@ fn plain(verdict: &Verdict) -> String {
         "leaders-balanced" => "the work is not spread over the servers as it should be".into(),
         "leader-epoch" => "the servers disagree about who was in charge of what, and when".into(),
         "one-controller" => "the servers do not agree on who is in charge".into(),
+        "migration" => "the way from ZooKeeper to KRaft was not gone as it should be".into(),
         "quorum-restored" => "the servers that keep the metadata did not all come back".into(),
         "group-recovered" => "the readers are not all back at work".into(),
         id => format!("{id} does not hold"),

@@ -194,7 +194,7 @@ async fn a_run_is_judged_again_from_its_folder_or_its_bundle_alone_in_every_form
     );
     let table = machine.result_of(1, &["report", "latest", "run.tar.zst", "--format", "md"]);
     assert!(
-        table.contains("| lost-write | ") && table.contains("longest unread"),
+        table.contains("| outcome | failed | failed |") && table.contains("longest unread"),
         "{table}"
     );
 

@@ -21,7 +21,7 @@ fn outcome_facts_and_verdicts_are_there_without_any_script() {
         "1 of 200 confirmed messages are gone",
         "<dt>Lost</dt>",
         "<code>lost-write</code>",
-        "29 checks: 1 failed, 26 passed, 2 skipped",
+        "30 checks: 1 failed, 26 passed, 3 skipped",
         "stop of kafka2 is injected",
         "<th scope=\"row\">stop of kafka2</th><td class=\"number\">1.0 s</td>",
     ] {
