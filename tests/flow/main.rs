@@ -89,7 +89,9 @@ async fn drill_beside_a_workload(tamper: workload::Tamper) -> (Lab, BTreeMap<Str
 /// Verdicts but for those of what this lab does not have: KRaft, a way there, copiers.
 fn of_this_lab(verdicts: &BTreeMap<String, Verdict>) -> impl Iterator<Item = &Verdict> {
     let others = ["quorum-restored", "migration", "exactly-once"];
-    verdicts.values().filter(move |verdict| !others.contains(&verdict.id.as_str()))
+    verdicts
+        .values()
+        .filter(move |verdict| !others.contains(&verdict.id.as_str()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
