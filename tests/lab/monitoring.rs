@@ -133,7 +133,9 @@ fn all_is_scraped(prometheus: &Prometheus) {
     let scrape = prometheus.number(r#"quantile(0.5, scrape_duration_seconds{job=~"brokers|zookeeper"})"#);
     assert!(scrape < 0.5, "a scrape of a server takes {scrape} s");
     // A server that took its time to start may have been missed meanwhile.
-    until("every alert has resolved", || prometheus.firing().is_empty().then_some(()));
+    until("every alert has resolved", || {
+        prometheus.firing().is_empty().then_some(())
+    });
 }
 
 fn the_configuration_is_right_and_kafkas_tools_run_beside_the_exporter(lab: &Lab) {
