@@ -75,6 +75,7 @@ async fn copied(
         if !ends.iter().any(|end| is_behind(&end)) || Instant::now() >= deadline {
             return Ok(committed);
         }
+        // Until the next look, since nothing tells of commits; the deadline above bounds them all, and so does a signal.
         tokio::time::sleep(LOOK).await;
     }
 }

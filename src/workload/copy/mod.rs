@@ -144,6 +144,7 @@ fn copy(options: &Options, id: String, cancel: &CancellationToken) -> anyhow::Re
             Err(error) if !copier.is_over() => {
                 let message = format!("the clients cannot go on, and new ones follow them: {error}");
                 events::log(&Kind::ClientError { message, suppressed: 0 });
+                // There is nothing to wait for: whether new clients can go on shows when they try.
                 std::thread::sleep(PAUSE);
             }
             // What was left open is the next one's to abort.

@@ -80,12 +80,14 @@ fn send(producer: &ThreadedProducer<Context>, record: &OwnedMessage, value: &mut
     Ok(())
 }
 
-/// Tries a request again as long as that makes sense.
+/// Tries a request again for as long as it may still succeed, which librdkafka tells: a copier, like a producer, outlasts a
+/// cluster that is away, until it is cancelled.
 fn tried(cancel: &CancellationToken, request: impl Fn() -> KafkaResult<()>) -> anyhow::Result<()> {
     loop {
         match request() {
             Err(error) if is_retriable(&error) && !cancel.is_cancelled() => {
                 tracing::debug!("{error}");
+                // A request that timed out has waited itself; this is for those that fail at once.
                 std::thread::sleep(PAUSE);
             }
             result => return Ok(result?),
