@@ -31,7 +31,7 @@ pub enum Condition {
     Quorum,
     /// `quorum-lost`: no ZooKeeper server serves, or KRaft's metadata quorum has no leader.
     QuorumLost,
-    /// `progress`: what was sent after the last fault was injected has been consumed and committed.
+    /// `progress`: what was sent after the last fault took effect has been consumed and committed.
     Progress,
 }
 
@@ -86,7 +86,7 @@ impl Condition {
         (
             Self::Progress,
             "progress",
-            "messages sent after the last fault have been consumed and committed",
+            "messages sent after the last fault took effect have been consumed and committed",
         ),
     ];
 
@@ -115,15 +115,13 @@ impl Condition {
                 let serving = serving.filter(|name| view.zookeepers.get(*name).is_some_and(Option::is_some));
                 serving.map(|name| format!("{name} serves")).collect()
             }
-            Self::Progress => match (before.offsets, view.offsets) {
-                (Some(before), Some(now)) if now.committed > before.end => Vec::new(),
-                (Some(before), Some(now)) => {
-                    vec![format!(
-                        "{} messages were sent before the last fault, and {} are committed",
-                        before.end, now.committed
-                    )]
-                }
-                _ => vec!["no offsets are known".into()],
+            Self::Progress => match (view.end_under_fault, view.offsets) {
+                (Some(end), Some(now)) if now.committed > end => Vec::new(),
+                (Some(end), Some(now)) => vec![format!(
+                    "{end} messages were in the log when the last fault was in place, and {} are committed",
+                    now.committed
+                )],
+                _ => vec!["nothing was written since the last fault took effect".into()],
             },
         }
     }
@@ -149,5 +147,64 @@ impl FromStr for Condition {
                 let meant = meant.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
                 format!("there is no condition `{text}`{meant}; there are {}", names.join(", "))
             })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use crate::timeline::event::{Event, Kind};
+    use crate::topology::Topology;
+
+    /// A view after offsets (elapsed, end, committed) of a fault that takes effect in the second second.
+    fn view(offsets: &[(u64, i64, i64)]) -> View {
+        let mut view = View::default();
+        let mut effective = Some(Kind::FaultEffective {
+            id: 1,
+            proof: "kafka2 is paused".into(),
+        });
+        for (elapsed_ms, end, committed) in offsets {
+            let told = Kind::Offsets {
+                end: *end,
+                committed: *committed,
+                partitions: 30,
+            };
+            let proof = if *elapsed_ms > 2000 { effective.take() } else { None };
+            for (elapsed_ms, kind) in proof
+                .map(|proof| (2000, proof))
+                .into_iter()
+                .chain([(*elapsed_ms, told)])
+            {
+                view.apply(&Event {
+                    wall: jiff::Timestamp::UNIX_EPOCH,
+                    elapsed_ms,
+                    source: "khd".into(),
+                    kind,
+                });
+            }
+        }
+        view
+    }
+
+    #[test]
+    fn what_was_committed_late_of_messages_from_before_the_fault_is_no_progress() {
+        let lacking = |offsets: &[(u64, i64, i64)]| {
+            Condition::Progress.lacking(
+                &View::default(),
+                &view(offsets),
+                &Topology::of(&Settings::default()).expectation(std::time::Duration::from_secs(9)),
+            )
+        };
+        // As seen when the paused leader coordinated the group: what it had committed last was told by its successor.
+        let before = [(800, 21_660, 21_649), (2_200, 21_660, 21_649)];
+        assert!(!lacking(&before).is_empty());
+        let successor = [(12_000, 22_418, 21_666)];
+        assert_eq!(
+            lacking(&[&before[..], &successor].concat()),
+            ["22418 messages were in the log when the last fault was in place, and 21666 are committed"]
+        );
+        let caught_up = [(22_000, 22_900, 22_800)];
+        assert!(lacking(&[&before[..], &successor, &caught_up].concat()).is_empty());
     }
 }

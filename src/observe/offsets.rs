@@ -7,13 +7,11 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::kafka::wire::answers::PartitionOffsets;
-use crate::timeline::event::{Kind, TopicPartition};
+use crate::timeline::event::{FRESH, Kind, TopicPartition};
 use crate::timeline::record::Timeline;
 
 /// Time between two events.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// How long a report counts as fresh: several rounds, so that one that is late does not count as missing.
-const FRESH: Duration = Duration::from_millis(1500);
 
 /// What a broker reports of offsets.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! The events of a run. Each is one line of `timeline.jsonl`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use memchr::memmem;
@@ -93,6 +94,10 @@ fn told_kind(line: &[u8]) -> Option<&[u8]> {
     let begin = memmem::find(line, br#""event":""#)? + br#""event":""#.len();
     line[begin..].split(|byte| *byte == b'"').next()
 }
+
+/// How long an end offset counts as told just now: several rounds of asking, so that one that is late does not count as
+/// missing.
+pub const FRESH: Duration = Duration::from_millis(1500);
 
 /// A topic and one of its partitions.
 pub type TopicPartition = (String, i32);
@@ -264,7 +269,7 @@ pub enum Kind {
         end: i64,
         /// Sum of the group's committed offsets.
         committed: i64,
-        /// Partitions whose leader told its end offset just now; the others stand with their last one.
+        /// Partitions whose leader told its end offset within [`FRESH`]; the others stand with their last one.
         partitions: u32,
     },
     /// The controller as ZooKeeper holds it, or the leader of KRaft's metadata quorum.

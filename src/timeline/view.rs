@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::timeline::event::{Event, Kind, Member, TopicPartition};
+use crate::timeline::event::{Event, FRESH, Kind, Member, TopicPartition};
 use crate::topology::Expectation;
 use crate::topology::migration::Phase;
 
@@ -29,6 +29,11 @@ pub struct View {
     pub generation: Option<i32>,
     /// Sums of end offsets and committed offsets.
     pub offsets: Option<OffsetsView>,
+    /// When the last fault took effect, in milliseconds since the start.
+    pub fault_effective_ms: Option<u64>,
+    /// End offsets under that fault: the first sum that holds nothing older than it. What is committed beyond them was
+    /// sent, and consumed, in spite of the fault.
+    pub end_under_fault: Option<i64>,
     /// State of each container, by service and number.
     pub containers: BTreeMap<(String, u32), String>,
     /// Faults in place, by their number in the run.
@@ -215,6 +220,14 @@ impl View {
                     committed: *committed,
                     partitions: *partitions,
                 });
+                let of_now = |effective| event.elapsed_ms >= effective + FRESH.as_millis() as u64;
+                if self.end_under_fault.is_none() && self.fault_effective_ms.is_some_and(of_now) {
+                    self.end_under_fault = Some(*end);
+                }
+            }
+            Kind::FaultEffective { .. } => {
+                self.fault_effective_ms = Some(event.elapsed_ms);
+                self.end_under_fault = None;
             }
             // One that joins late may tell of an older generation than another has told of already.
             Kind::PartitionsAssigned { generation, .. } => self.generation = self.generation.max(*generation),
@@ -237,7 +250,6 @@ impl View {
             | Kind::StepEnded { .. }
             | Kind::FaultHealed { .. }
             | Kind::Note { .. }
-            | Kind::FaultEffective { .. }
             | Kind::PartitionsRevoked { .. }
             | Kind::GapOpened { .. }
             | Kind::GapClosed { .. }

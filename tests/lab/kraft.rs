@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::monitoring::{all_fired, every_panel_had_data, seen_while};
+use crate::prometheus::Prometheus;
 use crate::support::{Lab, status};
 
 #[test]
@@ -31,10 +33,22 @@ fn brokers_that_are_controllers_too_lose_one_and_the_leader_of_their_quorum_free
 #[test]
 fn controllers_of_their_own_lose_their_leader_and_brokers_go_on() {
     let lab = Lab::new("khdtest-kraft-separate", 19);
-    let flavor = ["--flavor", "kraft-separate", "--set", "monitoring.enabled=false"];
-    lab.run(&[&["up"], &flavor[..], &["--set", "kafka.version=3.9.2"]].concat(), 0)
+    let flavor = ["--flavor", "kraft-separate", "--set", "kafka.version=3.9.2"];
+    let flavor = [&flavor[..], &["--set", "monitoring.ui=false"]].concat();
+    lab.run(&[&["up"], &flavor[..]].concat(), 0)
         .says("is ready: 3 controllers, 3 brokers, 30 partitions");
     lab.run(&["status"], 0).says("controller2");
+
+    let seen = seen_while(
+        &lab,
+        &Prometheus::of(&lab),
+        &["zookeeper.json", "ZooKeeper sessions"],
+        || {
+            lab.run(&[&["drill", "run", "controller-quorum-loss"], &flavor[..]].concat(), 0);
+        },
+    );
+    all_fired(&seen, &["ControllerDown", "ControllerQuorumLost"]);
+    every_panel_had_data(&seen);
 
     let killed = lab.run(&["fail", "controller", "--how", "kill", "--json"], 0).json();
     is_whole_again(&killed);

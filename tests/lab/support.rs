@@ -1,9 +1,10 @@
 //! A lab under test: khd as a command, with state, project, ports and subnet of its own.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -87,10 +88,16 @@ impl Lab {
                 }
             }
         });
+        let mut stdout = child.stdout.take().unwrap();
+        let printed = std::thread::spawn(move || {
+            let mut printed = String::new();
+            stdout.read_to_string(&mut printed).map(|_| printed)
+        });
         Running {
             child,
             lines,
             said: Vec::new(),
+            printed: Some(printed),
         }
     }
 
@@ -206,6 +213,8 @@ pub struct Running {
     child: Child,
     lines: Receiver<String>,
     said: Vec<String>,
+    /// All of stdout, once it has ended.
+    printed: Option<JoinHandle<std::io::Result<String>>>,
 }
 
 impl Running {
@@ -227,7 +236,7 @@ impl Running {
         kill_process(id, signal).unwrap();
     }
 
-    /// Waits for the end, and demands an exit code; `None` for an end by a signal.
+    /// Waits for the end, and demands an exit code; `None` for an end by a signal. Gives what it wrote to stderr and stdout.
     #[track_caller]
     pub fn ends(self, code: Option<i32>) -> String {
         let (status, said) = self.ends_somehow();
@@ -248,7 +257,9 @@ impl Running {
             }
         };
         self.said.extend(self.lines.iter());
-        let said = self.said.join("\n");
+        // Verdicts are there, and a test that fails is told why.
+        let printed = self.printed.take().unwrap().join().unwrap().unwrap();
+        let said = format!("{}\n{printed}", self.said.join("\n"));
         (status, said)
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn manager_image(manager: Manager) -> &'static str {
 pub(super) fn add(file: &mut ComposeFile, settings: &Settings, topology: &Topology, images: &References) {
     let Some(monitoring) = &topology.monitoring else { return };
     if let Some(ui) = &monitoring.ui {
-        let files = files(settings);
+        let files = files(settings, topology);
         let service = Service {
             environment: grafana_environment(),
             ports: vec![port(topology, GRAFANA_PORT, ui.grafana.port())],
@@ -99,8 +99,13 @@ fn grafana_environment() -> indexmap::IndexMap<String, String> {
     )
 }
 
-/// Grafana's files, and where each is mounted.
-fn files(settings: &Settings) -> Vec<(ConfigMount, Config)> {
+/// Grafana's files, and where each is mounted. There is no dashboard of what the lab does not have.
+fn files(settings: &Settings, topology: &Topology) -> Vec<(ConfigMount, Config)> {
+    let has = |name: &str| match name {
+        "zookeeper.json" => !topology.zookeepers.is_empty(),
+        "quorum.json" => !topology.controllers.is_empty(),
+        _ => true,
+    };
     let interval = format!("timeInterval: {}", duration::format(settings.monitoring.interval));
     let mut files = Vec::new();
     for (folder, target) in [
@@ -113,6 +118,9 @@ fn files(settings: &Settings) -> Vec<(ConfigMount, Config)> {
                 continue;
             };
             let name = name.to_string_lossy();
+            if !has(&name) {
+                continue;
+            }
             let target = match folder.strip_prefix("provisioning/") {
                 Some(kind) => format!("{target}/{kind}/{name}"),
                 None => format!("{target}/{name}"),
@@ -173,6 +181,7 @@ mod tests {
 
     use super::*;
     use crate::compose::render::render;
+    use crate::settings::Flavor;
     use crate::topology::{PROMETHEUS, PROMETHEUS_PORT};
 
     fn rendered(change: impl FnOnce(&mut Settings)) -> ComposeFile {
@@ -201,19 +210,26 @@ mod tests {
     fn grafana_finds_its_data_source_and_every_dashboard_where_its_provisioning_says() {
         let file = rendered(|s| s.monitoring.interval = Duration::from_secs(15));
         let mounts = &file.services["grafana"].configs;
-        let targets: BTreeSet<&str> = mounts.iter().map(|mount| mount.target.as_str()).collect();
-        assert_eq!(
-            targets,
+        let targets =
+            |mounts: &[ConfigMount]| -> BTreeSet<String> { mounts.iter().map(|mount| mount.target.clone()).collect() };
+        let on = |keeper: &str| {
             [
                 "/etc/grafana/provisioning/dashboards/khd.yaml",
                 "/etc/grafana/provisioning/datasources/prometheus.yaml",
                 "/var/lib/grafana/dashboards/broker.json",
                 "/var/lib/grafana/dashboards/clients.json",
                 "/var/lib/grafana/dashboards/ha-overview.json",
-                "/var/lib/grafana/dashboards/zookeeper.json",
+                keeper,
             ]
+            .map(str::to_owned)
             .into()
-        );
+        };
+        assert_eq!(targets(mounts), on("/var/lib/grafana/dashboards/zookeeper.json"));
+        for flavor in [Flavor::Kraft, Flavor::KraftSeparate] {
+            let file = rendered(|s| s.flavor = flavor);
+            let mounts = &file.services["grafana"].configs;
+            assert_eq!(targets(mounts), on("/var/lib/grafana/dashboards/quorum.json"));
+        }
         let content = |target: &str| {
             let mount = mounts.iter().find(|mount| mount.target.ends_with(target)).unwrap();
             &file.configs[&mount.source].content
