@@ -1,15 +1,22 @@
 //! Files of lines, which khd's records are: read in order, and made sense of on all processors.
 
 use std::collections::VecDeque;
-use std::io::{self, BufRead, Read as _};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::sync::mpsc::sync_channel;
 use std::thread;
+
+use memchr::memchr;
 
 use crate::processors;
 
 /// How many bytes of lines are handed to a thread at once, and one line beyond that. So much, and what is made of it, is held
 /// twice for each processor.
 const BATCH: usize = 256 << 10;
+/// How many bytes are read from a file at once.
+const AT_ONCE: usize = 64 << 10;
+/// Most lines are shorter than so many bytes.
+const USUAL: usize = 16 << 10;
 /// How many bytes may be with the threads before another batch is: where lines are long, fewer of them.
 const UNDER_WAY: usize = 64 << 20;
 
@@ -33,6 +40,11 @@ impl std::fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
+/// A file, read so much at once that few lines are in two pieces.
+pub fn buffered(file: File) -> BufReader<File> {
+    BufReader::with_capacity(AT_ONCE, file)
+}
+
 /// Reads lines of at most `longest` bytes, and gives each (its line feed included, where it has one) with its number from 1.
 ///
 /// # Errors
@@ -44,6 +56,15 @@ pub fn each<E: From<Failure>>(
 ) -> Result<(), E> {
     let mut line = Vec::new();
     for number in 1.. {
+        // A line that is in the buffer as a whole, as nearly all are, is not copied.
+        if let Ok(buffered) = source.fill_buf()
+            && let Some(end) = memchr(b'\n', buffered)
+            && end < longest
+        {
+            take(number, &buffered[..=end])?;
+            source.consume(end + 1);
+            continue;
+        }
         line.clear();
         if append(&mut source, longest, number, &mut line)? > 0 {
             take(number, &line)?;
@@ -194,6 +215,10 @@ impl<R: BufRead> Iterator for Batches<R> {
             match append(&mut self.source, self.longest, self.number, &mut bytes) {
                 Ok(0) => self.ended = true,
                 Ok(_) => {
+                    // Grown step by step, a batch would be copied as often as it is read; but a small file takes little memory.
+                    if ends.is_empty() && self.number > 1 {
+                        bytes.reserve(BATCH + USUAL);
+                    }
                     ends.push(bytes.len());
                     self.number += 1;
                     // Even if somebody goes on writing.
@@ -211,7 +236,7 @@ impl<R: BufRead> Iterator for Batches<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{BufReader, Cursor};
+    use std::io::Cursor;
 
     use proptest::prelude::*;
 

@@ -6,13 +6,14 @@ use std::str::FromStr;
 use crate::error::nearest;
 use crate::timeline::conditions::{self, Lacking};
 use crate::timeline::view::View;
-use crate::topology::Expectation;
 use crate::topology::migration::Phase;
+use crate::topology::{CONSUMER, Expectation, PRODUCER};
 
 /// Something that can be true of the lab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// `settled`: the lab is healthy, but for what the faults in place have put out.
+    /// `settled`: the lab is healthy, but for what the faults in place have put out. A group whose coordinator they put out
+    /// goes on.
     Settled,
     /// `whole`: the lab is healthy, without a fault, and leaders are the preferred ones.
     Whole,
@@ -41,7 +42,7 @@ impl Condition {
         (
             Self::Settled,
             "settled",
-            "the lab is healthy, but for what the faults in place have put out",
+            "the lab is healthy, but for what the faults in place have put out; a group whose coordinator they put out goes on",
         ),
         (
             Self::Whole,
@@ -93,7 +94,15 @@ impl Condition {
     /// What is lacking until it holds; `before` is what was known when the last fault was injected.
     pub fn lacking(self, before: &View, view: &View, expected: &Expectation) -> Lacking {
         match self {
-            Self::Settled => conditions::healthy(view, expected),
+            Self::Settled => {
+                let mut lacking = conditions::healthy(view, expected);
+                // The next coordinator loads a stable group, in which members that have not found it yet, and may have
+                // left, are kept until their sessions end.
+                if view.faults.values().any(|fault| fault.took_coordinator) {
+                    lacking.extend(progress(view, expected));
+                }
+                lacking
+            }
             Self::Whole => conditions::whole(view, expected),
             Self::LeadersMoved => conditions::led_by_survivors(view, expected),
             Self::IsrShrunk => conditions::isr_is_survivors(view, expected),
@@ -115,15 +124,27 @@ impl Condition {
                 let serving = serving.filter(|name| view.zookeepers.get(*name).is_some_and(Option::is_some));
                 serving.map(|name| format!("{name} serves")).collect()
             }
-            Self::Progress => match (view.end_under_fault, view.offsets) {
-                (Some(end), Some(now)) if now.committed > end => Vec::new(),
-                (Some(end), Some(now)) => vec![format!(
-                    "{end} messages were in the log when the last fault was in place, and {} are committed",
-                    now.committed
-                )],
-                _ => vec!["nothing was written since the last fault took effect".into()],
-            },
+            Self::Progress => progress(view, expected),
         }
+    }
+}
+
+/// What is lacking until messages that were sent after the last fault took effect have been committed; nothing where nobody is
+/// left to send or to receive any.
+fn progress(view: &View, expected: &Expectation) -> Lacking {
+    let replicas = |service, of| *view.scaled.get(service).unwrap_or(&of);
+    let idle =
+        replicas(PRODUCER, expected.workload.producers) == 0 || replicas(CONSUMER, expected.workload.consumers) == 0;
+    if idle || view.all_out(PRODUCER) || view.all_out(CONSUMER) {
+        return Vec::new();
+    }
+    match (view.end_under_fault, view.offsets) {
+        (Some(end), Some(now)) if now.committed > end => Vec::new(),
+        (Some(end), Some(now)) => vec![format!(
+            "{end} messages were in the log when the last fault was in place, and {} are committed",
+            now.committed
+        )],
+        _ => vec!["nothing was written since the last fault took effect".into()],
     }
 }
 
@@ -154,7 +175,10 @@ impl FromStr for Condition {
 mod tests {
     use super::*;
     use crate::settings::Settings;
-    use crate::timeline::event::{Event, Kind};
+    use std::collections::BTreeMap;
+
+    use crate::timeline::event::{Event, Kind, SCHEMA};
+    use crate::timeline::limits::Limits;
     use crate::topology::Topology;
 
     /// A view after offsets (elapsed, end, committed) of a fault that takes effect in the second second.
@@ -206,5 +230,59 @@ mod tests {
         );
         let caught_up = [(22_000, 22_900, 22_800)];
         assert!(lacking(&[&before[..], &successor, &caught_up].concat()).is_empty());
+    }
+
+    #[test]
+    fn a_group_has_settled_without_its_coordinator_only_when_it_goes_on() {
+        let expected = Topology::of(&Settings::default()).expectation(std::time::Duration::from_secs(9));
+        let lacks_progress = |coordinator: &str, out: &str| {
+            let mut view = View::default();
+            let told = |source: &str, kind| Event {
+                wall: jiff::Timestamp::UNIX_EPOCH,
+                elapsed_ms: 1,
+                source: source.into(),
+                kind,
+            };
+            for event in [
+                told(
+                    "khd",
+                    Kind::RunStarted {
+                        schema: SCHEMA,
+                        khd: "0.1.0".into(),
+                        command: "khd fail kafka2".into(),
+                        expectation: expected.clone(),
+                        limits: Limits::new(),
+                        skip: BTreeMap::new(),
+                    },
+                ),
+                told(coordinator, Kind::BrokerAnswers),
+                told(
+                    coordinator,
+                    Kind::Group {
+                        group: "test".into(),
+                        state: "Stable".into(),
+                        members: Vec::new(),
+                    },
+                ),
+                told(
+                    "khd",
+                    Kind::FaultInjected {
+                        id: 1,
+                        fault: "pause".into(),
+                        targets: vec![out.into()],
+                        out: [out.to_owned()].into(),
+                        adds: false,
+                        options: serde_json::Map::new(),
+                        asked: Vec::new(),
+                    },
+                ),
+            ] {
+                view.apply(&event);
+            }
+            let lacking = Condition::Settled.lacking(&View::default(), &view, &expected);
+            lacking.contains(&"nothing was written since the last fault took effect".to_owned())
+        };
+        assert!(lacks_progress("kafka2", "kafka2"));
+        assert!(!lacks_progress("kafka3", "kafka2"));
     }
 }

@@ -107,8 +107,7 @@ impl Plan {
         if stays {
             steps.push(Step::Do(Action::Wait(hold)));
         }
-        // Last, so that the lab has settled when the fault is undone: a group that a new coordinator took over looks stable
-        // before its members have come back.
+        // Last, so that the lab has settled when the fault is undone.
         steps.push(Step::Do(settled));
         if stays && !leave {
             steps.push(Step::Do(Action::Restore(Some(label))));

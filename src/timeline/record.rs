@@ -1,7 +1,7 @@
 //! Writing a timeline as it happens, and reading it again.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write as _};
+use std::io::{BufRead, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -108,7 +108,7 @@ impl Timeline {
 /// schema is not this khd's.
 pub fn read(path: &Path) -> anyhow::Result<Vec<Event>> {
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    read_from(BufReader::new(file), &path.display().to_string())
+    read_from(lines::buffered(file), &path.display().to_string())
 }
 
 /// Reads a timeline from `source`; errors call it by `name`.

@@ -81,6 +81,8 @@ pub struct FaultView {
     pub out: BTreeSet<String>,
     /// Whether its targets are in the lab only while it is in place.
     pub adds: bool,
+    /// Whether it put out the broker that coordinated the group.
+    pub took_coordinator: bool,
 }
 
 /// What one broker says.
@@ -151,7 +153,13 @@ impl View {
                 adds,
                 ..
             } => {
+                let coordinator = self.group.as_ref().map(|group| group.coordinator);
+                let is_coordinator = |service: &String| {
+                    let id = self.expectation.as_ref().and_then(|e| e.broker_id(service));
+                    id.is_some() && id == coordinator
+                };
                 let fault = FaultView {
+                    took_coordinator: out.iter().any(is_coordinator),
                     fault: fault.clone(),
                     targets: targets.clone(),
                     out: out.clone(),
@@ -371,6 +379,12 @@ impl View {
     /// Whether the lab has to do without that one while the faults are in place.
     pub fn is_out(&self, name: &str) -> bool {
         self.faults.values().any(|fault| fault.out.contains(name))
+    }
+
+    /// Whether every client of a service is out.
+    pub fn all_out(&self, service: &str) -> bool {
+        let mut clients = self.containers.keys().filter(|(of, _)| of == service).peekable();
+        clients.peek().is_some() && clients.all(|(_, number)| self.is_out(&format!("{service}-{number}")))
     }
 
     /// Brokers whose word counts: they answer, and no fault has put them out.

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use crate::timeline::event::TopicPartition;
 use crate::timeline::limits::{Bound, Op};
-use crate::timeline::view::View;
 use crate::topology::{CONSUMER, PRODUCER};
 use crate::verdicts::checks::{by_leader, name, named};
 use crate::verdicts::evidence::{Evidence, FaultTimes};
@@ -117,7 +116,7 @@ fn windows(check: &dyn Check, evidence: &Evidence) -> Vec<(String, Window)> {
         of.any(|moment| {
             [PRODUCER, CONSUMER]
                 .into_iter()
-                .any(|service| all_out(&moment.view, service))
+                .any(|service| moment.view.all_out(service))
         })
     };
     let faults = evidence.faults.iter().filter(|fault| !lonely(fault));
@@ -128,12 +127,6 @@ fn windows(check: &dyn Check, evidence: &Evidence) -> Vec<(String, Window)> {
         Some((words, evidence.effective_window(fault)?))
     });
     windows.collect()
-}
-
-/// Whether no client of that service is left.
-fn all_out(view: &View, service: &str) -> bool {
-    let mut clients = view.containers.keys().filter(|(of, _)| of == service).peekable();
-    clients.peek().is_some() && clients.all(|(_, number)| view.is_out(&format!("{service}-{number}")))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -69,7 +69,7 @@ impl Ledgers {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
             let length = file.metadata().map_or(0, |metadata| metadata.len());
-            files.push((length, name, BufReader::new(file)));
+            files.push((length, name, lines::buffered(file)));
         }
         // The longest first, so that no thread is left alone with it in the end.
         files.sort_by_key(|(length, ..)| std::cmp::Reverse(*length));
