@@ -99,7 +99,7 @@ impl Condition {
                 // The next coordinator loads a stable group, in which members that have not found it yet, and may have
                 // left, are kept until their sessions end.
                 if view.faults.values().any(|fault| fault.took_coordinator) {
-                    lacking.extend(progress(view, expected));
+                    lacking.extend(commits(view, expected));
                 }
                 lacking
             }
@@ -124,28 +124,43 @@ impl Condition {
                 let serving = serving.filter(|name| view.zookeepers.get(*name).is_some_and(Option::is_some));
                 serving.map(|name| format!("{name} serves")).collect()
             }
-            Self::Progress => progress(view, expected),
+            Self::Progress => progress(view),
         }
     }
 }
 
-/// What is lacking until messages that were sent after the last fault took effect have been committed; nothing where nobody is
-/// left to send or to receive any.
-fn progress(view: &View, expected: &Expectation) -> Lacking {
-    let replicas = |service, of| *view.scaled.get(service).unwrap_or(&of);
-    let idle =
-        replicas(PRODUCER, expected.workload.producers) == 0 || replicas(CONSUMER, expected.workload.consumers) == 0;
-    if idle || view.all_out(PRODUCER) || view.all_out(CONSUMER) {
-        return Vec::new();
-    }
+/// What is lacking until messages that were sent after the last fault took effect have been committed.
+fn progress(view: &View) -> Lacking {
     match (view.end_under_fault, view.offsets) {
         (Some(end), Some(now)) if now.committed > end => Vec::new(),
         (Some(end), Some(now)) => vec![format!(
             "{end} messages were in the log when the last fault was in place, and {} are committed",
             now.committed
         )],
-        _ => vec!["nothing was written since the last fault took effect".into()],
+        _ if view.fault_effective_ms.is_none() => vec!["no fault has taken effect yet".into()],
+        _ => vec!["the end offsets since the last fault took effect are not known yet".into()],
     }
+}
+
+/// What is lacking until the group has committed to the broker that coordinates it under the last fault, however far it lags;
+/// nothing where there is nothing to commit, or nobody can.
+fn commits(view: &View, expected: &Expectation) -> Lacking {
+    match (view.committed_under_fault, view.offsets) {
+        _ if is_idle(view, expected) || !conditions::can_write(view, expected) => Vec::new(),
+        (Some(then), Some(now)) if now.committed > then => Vec::new(),
+        _ => vec![format!(
+            "group {} has committed nothing since its coordinator was put out",
+            expected.workload.group
+        )],
+    }
+}
+
+/// Whether nobody is left to send, or to receive.
+fn is_idle(view: &View, expected: &Expectation) -> bool {
+    let workload = &expected.workload;
+    [(PRODUCER, workload.producers), (CONSUMER, workload.consumers)]
+        .into_iter()
+        .any(|(service, replicas)| *view.scaled.get(service).unwrap_or(&replicas) == 0 || view.all_out(service))
 }
 
 impl fmt::Display for Condition {
@@ -173,116 +188,133 @@ impl FromStr for Condition {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
     use super::*;
     use crate::settings::Settings;
-    use std::collections::BTreeMap;
-
     use crate::timeline::event::{Event, Kind, SCHEMA};
     use crate::timeline::limits::Limits;
     use crate::topology::Topology;
 
-    /// A view after offsets (elapsed, end, committed) of a fault that takes effect in the second second.
-    fn view(offsets: &[(u64, i64, i64)]) -> View {
+    fn expected() -> Expectation {
+        Topology::of(&Settings::default()).expectation(Duration::from_secs(9))
+    }
+
+    /// What is known after these events, each with its time and source.
+    fn view(events: impl IntoIterator<Item = (u64, &'static str, Kind)>) -> View {
+        let started = Kind::RunStarted {
+            schema: SCHEMA,
+            khd: "0.1.0".into(),
+            command: "khd fail kafka2".into(),
+            expectation: expected(),
+            limits: Limits::new(),
+            skip: BTreeMap::new(),
+        };
         let mut view = View::default();
-        let mut effective = Some(Kind::FaultEffective {
-            id: 1,
-            proof: "kafka2 is paused".into(),
-        });
-        for (elapsed_ms, end, committed) in offsets {
-            let told = Kind::Offsets {
-                end: *end,
-                committed: *committed,
-                partitions: 30,
-            };
-            let proof = if *elapsed_ms > 2000 { effective.take() } else { None };
-            for (elapsed_ms, kind) in proof
-                .map(|proof| (2000, proof))
-                .into_iter()
-                .chain([(*elapsed_ms, told)])
-            {
-                view.apply(&Event {
-                    wall: jiff::Timestamp::UNIX_EPOCH,
-                    elapsed_ms,
-                    source: "khd".into(),
-                    kind,
-                });
-            }
+        for (elapsed_ms, source, kind) in [(0, "khd", started)].into_iter().chain(events) {
+            view.apply(&Event {
+                wall: Timestamp::UNIX_EPOCH,
+                elapsed_ms,
+                source: source.into(),
+                kind,
+            });
         }
         view
     }
 
-    #[test]
-    fn what_was_committed_late_of_messages_from_before_the_fault_is_no_progress() {
-        let lacking = |offsets: &[(u64, i64, i64)]| {
-            Condition::Progress.lacking(
-                &View::default(),
-                &view(offsets),
-                &Topology::of(&Settings::default()).expectation(std::time::Duration::from_secs(9)),
-            )
+    fn offsets(elapsed_ms: u64, end: i64, committed: i64) -> (u64, &'static str, Kind) {
+        let partitions = 30;
+        (
+            elapsed_ms,
+            "khd",
+            Kind::Offsets {
+                end,
+                committed,
+                partitions,
+            },
+        )
+    }
+
+    fn injected(id: u32, broker: &str) -> Kind {
+        Kind::FaultInjected {
+            id,
+            fault: "pause".into(),
+            targets: vec![broker.into()],
+            out: [broker.to_owned()].into(),
+            adds: false,
+            options: serde_json::Map::new(),
+            asked: Vec::new(),
+        }
+    }
+
+    /// A pause of kafka2 that is proven after 1.8 s, with these events before and after; nobody tells of a group but they.
+    fn pause_of_kafka2(
+        before: Vec<(u64, &'static str, Kind)>,
+        after: Vec<(u64, &'static str, Kind)>,
+    ) -> Vec<(u64, &'static str, Kind)> {
+        let effective = Kind::FaultEffective {
+            id: 1,
+            proof: "kafka2 is paused".into(),
         };
-        // As seen when the paused leader coordinated the group: what it had committed last was told by its successor.
-        let before = [(800, 21_660, 21_649), (2_200, 21_660, 21_649)];
-        assert!(!lacking(&before).is_empty());
-        let successor = [(12_000, 22_418, 21_666)];
-        assert_eq!(
-            lacking(&[&before[..], &successor].concat()),
-            ["22418 messages were in the log when the last fault was in place, and 21666 are committed"]
-        );
-        let caught_up = [(22_000, 22_900, 22_800)];
-        assert!(lacking(&[&before[..], &successor, &caught_up].concat()).is_empty());
+        let fault = [(600, "khd", injected(1, "kafka2")), (1_800, "khd", effective)];
+        before.into_iter().chain(fault).chain(after).collect()
+    }
+
+    /// That broker answers, and coordinates the group.
+    fn coordinator(elapsed_ms: u64, broker: &'static str) -> [(u64, &'static str, Kind); 2] {
+        let group = Kind::Group {
+            group: "test".into(),
+            state: "Stable".into(),
+            members: Vec::new(),
+        };
+        [(elapsed_ms, broker, Kind::BrokerAnswers), (elapsed_ms, broker, group)]
     }
 
     #[test]
-    fn a_group_has_settled_without_its_coordinator_only_when_it_goes_on() {
-        let expected = Topology::of(&Settings::default()).expectation(std::time::Duration::from_secs(9));
-        let lacks_progress = |coordinator: &str, out: &str| {
-            let mut view = View::default();
-            let told = |source: &str, kind| Event {
-                wall: jiff::Timestamp::UNIX_EPOCH,
-                elapsed_ms: 1,
-                source: source.into(),
-                kind,
-            };
-            for event in [
-                told(
-                    "khd",
-                    Kind::RunStarted {
-                        schema: SCHEMA,
-                        khd: "0.1.0".into(),
-                        command: "khd fail kafka2".into(),
-                        expectation: expected.clone(),
-                        limits: Limits::new(),
-                        skip: BTreeMap::new(),
-                    },
-                ),
-                told(coordinator, Kind::BrokerAnswers),
-                told(
-                    coordinator,
-                    Kind::Group {
-                        group: "test".into(),
-                        state: "Stable".into(),
-                        members: Vec::new(),
-                    },
-                ),
-                told(
-                    "khd",
-                    Kind::FaultInjected {
-                        id: 1,
-                        fault: "pause".into(),
-                        targets: vec![out.into()],
-                        out: [out.to_owned()].into(),
-                        adds: false,
-                        options: serde_json::Map::new(),
-                        asked: Vec::new(),
-                    },
-                ),
-            ] {
-                view.apply(&event);
-            }
-            let lacking = Condition::Settled.lacking(&View::default(), &view, &expected);
-            lacking.contains(&"nothing was written since the last fault took effect".to_owned())
+    fn what_was_committed_late_of_messages_from_before_the_fault_is_no_progress() {
+        let lacking = |after: &[(u64, i64, i64)]| {
+            let after = after.iter().map(|(at, end, committed)| offsets(*at, *end, *committed));
+            let view = view(pause_of_kafka2(vec![offsets(500, 21_660, 21_649)], after.collect()));
+            Condition::Progress.lacking(&View::default(), &view, &expected())
         };
-        assert!(lacks_progress("kafka2", "kafka2"));
-        assert!(!lacks_progress("kafka3", "kafka2"));
+        // As seen when the paused leader coordinated the group: what it had committed last was told by its successor.
+        let stale = (2_000, 21_660, 21_649);
+        assert!(!lacking(&[stale]).is_empty());
+        let successor = (12_000, 22_418, 21_666);
+        assert_eq!(
+            lacking(&[stale, successor]),
+            ["22418 messages were in the log when the last fault was in place, and 21666 are committed"]
+        );
+        assert!(lacking(&[stale, successor, (22_000, 22_900, 22_800)]).is_empty());
+    }
+
+    #[test]
+    fn a_group_that_lost_its_coordinator_has_settled_when_it_commits_to_the_next_one() {
+        let lacks = |first: &'static str, after: Vec<(u64, &'static str, Kind)>| {
+            let view = view(pause_of_kafka2(coordinator(100, first).into(), after));
+            let lacking = Condition::Settled.lacking(&View::default(), &view, &expected());
+            lacking.contains(&"group test has committed nothing since its coordinator was put out".to_owned())
+        };
+        let next = |offsets: &[(u64, &'static str, Kind)]| [&coordinator(10_400, "kafka1")[..], offsets].concat();
+        // It lags, and is not asked to catch up.
+        let successor = offsets(12_000, 22_418, 21_666);
+        assert!(!lacks("kafka3", next(&[])));
+        assert!(lacks("kafka2", next(&[])));
+        assert!(lacks(
+            "kafka2",
+            next(&[offsets(10_600, 22_191, 21_649), successor.clone()])
+        ));
+        assert!(!lacks("kafka2", next(&[successor, offsets(22_000, 22_900, 21_700)])));
+
+        // Nobody is left to commit, or an ISR is too small for it.
+        let none_left = Kind::Scaled {
+            service: CONSUMER.into(),
+            replicas: 0,
+        };
+        assert!(!lacks("kafka2", next(&[(11_000, "khd", none_left)])));
+        assert!(!lacks("kafka2", next(&[(11_000, "khd", injected(2, "kafka3"))])));
     }
 }

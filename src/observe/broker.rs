@@ -11,7 +11,7 @@ use crate::kafka::wire::{BrokerConnection, Timeouts};
 use crate::observe::offsets::{EndOffset, Report};
 use crate::observe::told::Told;
 use crate::timeline::record::Timeline;
-use crate::timeline::view::View;
+use crate::timeline::view::{GroupView, View};
 use crate::topology::migration::Phase;
 use crate::topology::{Broker, Workload};
 
@@ -110,9 +110,10 @@ impl BrokerObserver {
             // Fails only when the observer is being dropped.
             let _ = self.offsets.send(Report::Ends(ends.collect())).await;
         }
-        if self.told.coordinates()
-            && let Some(committed) = connection.committed_offsets(&self.workload.group).await?
-        {
+        // One that is cut off goes on telling what was committed to it last.
+        let coordinates = |group: &GroupView| group.coordinator == self.broker.id;
+        let coordinates = self.view.borrow().group.as_ref().is_some_and(coordinates);
+        if coordinates && let Some(committed) = connection.committed_offsets(&self.workload.group).await? {
             let _ = self.offsets.send(Report::Committed(committed)).await;
         }
         if workload.copiers > 0

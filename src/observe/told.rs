@@ -99,11 +99,6 @@ impl Told {
         Some(Kind::BrokerSilent { error })
     }
 
-    /// Whether the broker coordinates the group.
-    pub fn coordinates(&self) -> bool {
-        self.group.is_some()
-    }
-
     /// The partitions of which the broker says that `id` leads them.
     pub fn led_by(&self, id: i32) -> impl Iterator<Item = Led<'_>> {
         self.topics.iter().flat_map(move |(topic, partitions)| {
@@ -206,7 +201,6 @@ mod tests {
             })
         );
         assert_eq!(told.silent("timed out".into()), None);
-        assert!(!told.coordinates());
         assert_eq!(told.metadata(one()), first);
         assert!(told.group("test", group("Stable")).is_some());
     }

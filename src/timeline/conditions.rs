@@ -76,6 +76,22 @@ fn zookeepers_serve(view: &View, expected: &Expectation) -> Lacking {
     lacking
 }
 
+/// Whether enough ZooKeeper servers, or controllers, are left to decide anything.
+pub fn has_quorum(view: &View, expected: &Expectation) -> bool {
+    let majority = |servers: Vec<&String>| {
+        let left = servers.iter().filter(|server| !view.is_out(server)).count();
+        left * 2 > servers.len()
+    };
+    let needs = |what: fn(Phase) -> bool| view.is_throughout(what);
+    (!needs(Phase::needs_zookeeper) || majority(expected.zookeepers.iter().collect()))
+        && (!needs(Phase::is_controlled_by_kraft) || majority(expected.controllers.keys().collect()))
+}
+
+/// Whether enough servers are left to write to: a quorum, which lets ISRs shrink, and as many brokers as an ISR must have.
+pub fn can_write(view: &View, expected: &Expectation) -> bool {
+    has_quorum(view, expected) && survivors(view, expected).count() >= expected.workload.min_insync_replicas as usize
+}
+
 /// Every broker that is not out answers, and lists every one of them.
 pub fn brokers_answer(view: &View, expected: &Expectation) -> Lacking {
     let wanted: BTreeSet<i32> = survivors(view, expected).collect();

@@ -34,6 +34,9 @@ pub struct View {
     /// End offsets under that fault: the first sum that holds nothing older than it. What is committed beyond them was
     /// sent, and consumed, in spite of the fault.
     pub end_under_fault: Option<i64>,
+    /// Committed offsets under that fault, as who coordinates the group meanwhile had them: the first sum that holds nothing
+    /// older. What is committed beyond them was committed to that broker.
+    pub committed_under_fault: Option<i64>,
     /// State of each container, by service and number.
     pub containers: BTreeMap<(String, u32), String>,
     /// Faults in place, by their number in the run.
@@ -228,14 +231,21 @@ impl View {
                     committed: *committed,
                     partitions: *partitions,
                 });
-                let of_now = |effective| event.elapsed_ms >= effective + FRESH.as_millis() as u64;
-                if self.end_under_fault.is_none() && self.fault_effective_ms.is_some_and(of_now) {
-                    self.end_under_fault = Some(*end);
+                let all_newer_than = |then| event.elapsed_ms >= then + FRESH.as_millis() as u64;
+                if self.fault_effective_ms.is_some_and(all_newer_than) {
+                    // Of one whose leader is gone, the last offset that this one told may be older than its last message.
+                    if self.end_under_fault.is_none() && *partitions as usize >= self.led() {
+                        self.end_under_fault = Some(*end);
+                    }
+                    if self.group_told().is_some_and(all_newer_than) {
+                        self.committed_under_fault.get_or_insert(*committed);
+                    }
                 }
             }
             Kind::FaultEffective { .. } => {
                 self.fault_effective_ms = Some(event.elapsed_ms);
                 self.end_under_fault = None;
+                self.committed_under_fault = None;
             }
             // One that joins late may tell of an older generation than another has told of already.
             Kind::PartitionsAssigned { generation, .. } => self.generation = self.generation.max(*generation),
@@ -328,6 +338,19 @@ impl View {
     fn find_coordinator(&mut self) {
         let claims = self.witnesses().filter_map(|(_, broker)| broker.group.as_ref());
         self.group = claims.max_by_key(|(told, _)| *told).map(|(_, group)| group.clone());
+    }
+
+    /// How many partitions of the workload have a leader.
+    fn led(&self) -> usize {
+        let partitions = self.expectation.iter().flat_map(Expectation::partitions);
+        let leads = |partition: &TopicPartition| self.told(partition).is_some_and(|fact| fact.leader >= 0);
+        partitions.filter(leads).count()
+    }
+
+    /// When the group's coordinator last told something new of it.
+    fn group_told(&self) -> Option<u64> {
+        let claims = self.witnesses().filter_map(|(_, broker)| broker.group.as_ref());
+        claims.map(|(told, _)| *told).max()
     }
 
     /// Between which phases of the migration from ZooKeeper to KRaft the lab is: from the first to the second one.

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::timeline::conditions;
 use crate::timeline::event::Kind;
 use crate::timeline::view::View;
 use crate::topology::Expectation;
-use crate::topology::migration::Phase;
 use crate::verdicts::evidence::{Evidence, FaultTimes};
 
 /// Beyond the session time-out: sessions expire once per tick, and the controller has to act.
@@ -46,17 +46,6 @@ impl Moment<'_> {
     pub fn brokers_left(&self, expected: &Expectation) -> usize {
         let brokers = expected.brokers.keys();
         brokers.filter(|broker| !self.view.is_out(broker)).count()
-    }
-
-    /// Whether enough ZooKeeper servers, or controllers, are left to decide anything.
-    pub fn has_quorum(&self, expected: &Expectation) -> bool {
-        let majority = |servers: Vec<&String>| {
-            let left = servers.iter().filter(|server| !self.view.is_out(server)).count();
-            left * 2 > servers.len()
-        };
-        let needs = |what: fn(Phase) -> bool| self.view.is_throughout(what);
-        (!needs(Phase::needs_zookeeper) || majority(expected.zookeepers.iter().collect()))
-            && (!needs(Phase::is_controlled_by_kraft) || majority(expected.controllers.keys().collect()))
     }
 
     /// Whether each of its faults was proven.
@@ -140,8 +129,7 @@ pub fn settled(evidence: &Evidence) -> Vec<Moment<'_>> {
     moments.retain(|moment| {
         waited(evidence, &["settled"], moment.since, moment.at)
             && moment.is_proven()
-            && moment.has_quorum(expected)
-            && moment.brokers_left(expected) >= expected.workload.min_insync_replicas as usize
+            && conditions::can_write(&moment.view, expected)
     });
     moments
 }

@@ -35,7 +35,7 @@ mod unseen;
 
 use std::collections::BTreeMap;
 
-use crate::timeline::conditions::Lacking;
+use crate::timeline::conditions::{self, Lacking};
 use crate::timeline::event::TopicPartition;
 use crate::timeline::limits::Bound;
 use crate::timeline::view::View;
@@ -146,7 +146,7 @@ fn without_brokers(
             reason = Some(Finding::new(Status::Unknown, why));
         } else if moment.brokers_left(expected) == 0 {
             reason = Some(skipped("no broker was left"));
-        } else if !moment.has_quorum(expected) {
+        } else if !conditions::has_quorum(&moment.view, expected) {
             reason = Some(skipped("without a quorum nothing can change"));
         } else if !moments::noticed(evidence, &moment) {
             let why = "it was undone before the lab had to notice, and nothing waited for that";
