@@ -97,6 +97,15 @@ start_engine() {
     done
 }
 
+# The ports of the tests' labs begin at 9092, 19092 … 39092. The last are among those that the kernel gives to outgoing
+# connections, and a lab whose port such a connection has cannot be brought up. Until the machine starts anew.
+reserve_ports() {
+    local reserved=/proc/sys/net/ipv4/ip_local_reserved_ports
+    [ -r $reserved ] && [ -z "$(cat $reserved)" ] || return 0
+    { [ "$(id -u)" -eq 0 ] || has sudo; } || return 0
+    as_root sh -c "echo 39092-39399 >$reserved" || say "cannot keep the kernel from giving out 39092-39399: a test may find one taken"
+}
+
 # The tools run for seconds, so an optimised build, which takes twice as long and more, would never pay.
 # Built away from the project, whose .cargo/config.toml is not meant for them.
 install_cargo_tool() { # NAME VERSION FOUND [OPTION...]
@@ -141,6 +150,7 @@ install_packages
 start_engine
 has cargo || die "there is no Rust toolchain: install one with rustup"
 if [ "$dev" ]; then
+    reserve_ports
     cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
     cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
     install_cargo_tool cargo-nextest $nextest "$(cargo nextest --version 2>/dev/null | awk 'NR == 1 { print $2 }')" \

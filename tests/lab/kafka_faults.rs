@@ -188,7 +188,12 @@ impl Stage {
             .fails(json!({ "how": "move-leaders" }), "kafka2")
             .await
             .unwrap_err();
-        assert!(again.to_string().contains("leads no partition"), "{again:#}");
+        // Internal partitions may not have moved yet.
+        let words = again.to_string();
+        assert!(
+            words.contains("leads no partition") || words.contains("is in place already"),
+            "{again:#}"
+        );
         self.heals().await;
     }
 

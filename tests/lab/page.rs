@@ -58,8 +58,11 @@ fn the_page_shows_a_drill_as_it_happens_and_answers_nobody_else() {
             "the step is named",
             &format!("{}.includes('stop kafka2')", text("#run")),
         );
-        let node = page.ask("document.querySelector('[data-node=\"kafka2\"]').dataset.state");
-        assert_eq!(node, "silent");
+        // A broker that is stopped in order lets go of its partitions first, and answers meanwhile.
+        page.wait_for(
+            "kafka2 is silent",
+            "document.querySelector('[data-node=\"kafka2\"]').dataset.state === 'silent'",
+        );
         assert_eq!(page.ask(HEALTHY), false);
         // With something in its charts.
         page.picture("live-drill.png", Duration::from_secs(8));
