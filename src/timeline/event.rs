@@ -269,7 +269,7 @@ pub enum Kind {
         end: i64,
         /// Sum of the group's committed offsets.
         committed: i64,
-        /// Partitions whose leader told its end offset within [`FRESH`]; the others stand with their last one.
+        /// Partitions whose leader told its end offset within the last 1.5 s; the others stand with their last one.
         partitions: u32,
     },
     /// The controller as ZooKeeper holds it, or the leader of KRaft's metadata quorum.
