@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs and starts what is missing to run a lab: a Docker engine, mmdebstrap, kcat, jq, a C compiler, make.
 # With --dev also what scripts/test.sh needs: cargo-nextest, cargo-deny, shellcheck, npm, Chromium and its driver, Docker Compose v2.
+# It also keeps the last ports of the tests' labs from being given to outgoing connections, until the machine starts anew.
 # With --bench what scripts/bench.sh needs: Docker Compose v2, gnuplot.
 # Does nothing where nothing is missing, so it can be run as often as one likes; root (or sudo) only if it must install.
 set -euo pipefail
