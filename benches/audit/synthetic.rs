@@ -12,6 +12,7 @@ use khd::workload::ledger::{
 };
 use khd::workload::message::Message;
 use khd::workload::placements::Placed;
+use smallvec::{SmallVec, smallvec};
 
 /// The topic.
 pub const TOPIC: &str = "test-1";
@@ -327,7 +328,7 @@ impl<'a> Ledger<'a> {
         }
         let mut partitions = Vec::new();
         for (partition, stand) in self.plan.partitions().zip(&mut self.stands) {
-            let mut acked: Vec<Placed> = Vec::new();
+            let mut acked: SmallVec<[Placed; 1]> = SmallVec::new();
             for (producer, count) in self.plan.runs(partition, tick) {
                 let run = stand.append(producer, count);
                 match acked.last_mut() {
@@ -343,7 +344,7 @@ impl<'a> Ledger<'a> {
                     partition,
                     acked,
                     earliest: Some(at - TICK),
-                    spans: vec![(at - TICK + 5, at - 5, count).into()],
+                    spans: smallvec![(at - TICK + 5, at - 5, count).into()],
                     ..Settled::default()
                 });
             }
@@ -365,8 +366,8 @@ impl<'a> Ledger<'a> {
                 partitions.push(Delivered {
                     topic: TOPIC.into(),
                     partition,
-                    runs: vec![(first as i64, end as i64 - 1)],
-                    spans: vec![(at - TICK + 5, at - 5, end - first).into()],
+                    runs: smallvec![(first as i64, end as i64 - 1)],
+                    spans: smallvec![(at - TICK + 5, at - 5, end - first).into()],
                 });
             }
         }

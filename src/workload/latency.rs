@@ -22,16 +22,16 @@ pub struct Latency(
     Vec<(u64, u64)>,
 );
 
+/// The bucket of so many microseconds, by its least value.
+fn bucket(micros: u64) -> u64 {
+    let micros = micros.clamp(1, LONGEST);
+    EMPTY.as_ref().map_or(micros, |empty| empty.lowest_equivalent(micros))
+}
+
 impl Latency {
     /// Adds one, in microseconds. Less than one counts as one, more than an hour as an hour.
     pub fn record(&mut self, micros: u64) {
-        self.record_many(micros, 1);
-    }
-
-    fn record_many(&mut self, micros: u64, count: u64) {
-        let micros = micros.clamp(1, LONGEST);
-        let bucket = EMPTY.as_ref().map_or(micros, |empty| empty.lowest_equivalent(micros));
-        self.add(bucket, count);
+        self.add(bucket(micros), 1);
     }
 
     fn add(&mut self, bucket: u64, count: u64) {
@@ -101,11 +101,14 @@ pub struct Percentiles {
 }
 
 impl From<Vec<(u64, u64)>> for Latency {
-    fn from(buckets: Vec<(u64, u64)>) -> Self {
-        let mut latency = Self(Vec::with_capacity(buckets.len()));
-        buckets
-            .into_iter()
-            .for_each(|(micros, count)| latency.record_many(micros, count));
+    fn from(mut buckets: Vec<(u64, u64)>) -> Self {
+        buckets.iter_mut().for_each(|(micros, _)| *micros = bucket(*micros));
+        if buckets.is_sorted_by(|(one, _), (next, _)| one < next) {
+            // As khd writes them.
+            return Self(buckets);
+        }
+        let mut latency = Self::default();
+        buckets.into_iter().for_each(|(bucket, count)| latency.add(bucket, count));
         latency
     }
 }

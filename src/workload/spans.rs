@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 /// Milliseconds of silence that are not yet a gap.
 pub const QUIET_MS: i64 = 250;
@@ -51,7 +52,7 @@ impl From<Span> for (i64, i64, u64) {
 }
 
 /// Adds a success at `at` to spans in the making.
-pub fn push(spans: &mut Vec<Span>, at: i64) {
+pub fn push(spans: &mut SmallVec<[Span; 1]>, at: i64) {
     match spans.last_mut() {
         // A clock that was set back a little must not make a span's end come before its beginning.
         Some(span) if at >= span.first - QUIET_MS && at <= span.last + QUIET_MS => {

@@ -12,6 +12,7 @@ use khd::workload::message::now_ms;
 use khd::workload::{consume, produce};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
+use smallvec::smallvec;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -58,7 +59,7 @@ pub fn boasting(name: &str, ledger: Vec<u8>) -> Vec<u8> {
     let claimed = Settled {
         topic: topic.clone(),
         partition,
-        acked: vec![(1_000_000, 3, -1).into()],
+        acked: smallvec![(1_000_000, 3, -1).into()],
         ..Settled::default()
     };
     let until = 1_000_003;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use smallvec::SmallVec;
+
 use crate::timeline::event::TopicPartition;
 use crate::workload::latency::Latency;
 use crate::workload::ledger::{Delivered, Took};
@@ -11,8 +13,8 @@ use crate::workload::spans::{self, Span};
 /// One partition's part of the tally.
 #[derive(Debug, Default)]
 struct Page {
-    runs: Vec<(i64, i64)>,
-    spans: Vec<Span>,
+    runs: SmallVec<[(i64, i64); 1]>,
+    spans: SmallVec<[Span; 1]>,
     // How long messages took from their sends, by producer.
     took: Vec<(String, Latency)>,
     // The offset after the last processed message, and the last one that the coordinator confirmed.

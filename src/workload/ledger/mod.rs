@@ -13,6 +13,7 @@ mod writer;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::settings::GroupProtocol;
 use crate::workload::latency::Latency;
@@ -166,14 +167,14 @@ pub struct Settled<Name = String> {
     /// The partition.
     pub partition: i32,
     /// Acknowledged sends, with the offsets that brokers told; −1 where no message of the run was told its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub acked: Vec<Placed>,
+    #[serde(default, skip_serializing_if = "SmallVec::is_empty")]
+    pub acked: SmallVec<[Placed; 1]>,
     /// When the first of them began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earliest: Option<i64>,
     /// When they were acknowledged.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub spans: Vec<Span>,
+    #[serde(default, skip_serializing_if = "SmallVec::is_empty")]
+    pub spans: SmallVec<[Span; 1]>,
     /// Sends that certainly were not written, as librdkafka says.
     #[serde(default, skip_serializing_if = "Ranges::is_empty")]
     pub failed: Ranges,
@@ -181,8 +182,8 @@ pub struct Settled<Name = String> {
     #[serde(default, skip_serializing_if = "Ranges::is_empty")]
     pub unknown: Ranges,
     /// When those that failed or are unknown began.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub troubled: Vec<Span>,
+    #[serde(default, skip_serializing_if = "SmallVec::is_empty")]
+    pub troubled: SmallVec<[Span; 1]>,
 }
 
 /// How long messages of one partition took.
@@ -211,9 +212,9 @@ pub struct Delivered<Name = String> {
     pub partition: i32,
     /// Runs of offsets `[first, last]`, in the order of delivery: a new run begins wherever the next offset was
     /// not the last one plus one.
-    pub runs: Vec<(i64, i64)>,
+    pub runs: SmallVec<[(i64, i64); 1]>,
     /// When they were delivered.
-    pub spans: Vec<Span>,
+    pub spans: SmallVec<[Span; 1]>,
 }
 
 /// Partitions that a rebalance gave or took.

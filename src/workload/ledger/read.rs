@@ -7,6 +7,7 @@ use std::io::BufRead;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use foldhash::fast::RandomState;
 use indexmap::{Equivalent, IndexMap};
 use serde::Deserialize;
 
@@ -113,7 +114,7 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads a line. Those kinds that nearly all lines of a ledger are of are taken from its beginning, where khd writes them:
 /// to have serde look for the kind makes it keep every line in pieces first, and takes twice as long.
-fn parse(line: &[u8]) -> serde_json::Result<Line<Name<'_>>> {
+fn parse(line: &str) -> serde_json::Result<Line<Name<'_>>> {
     #[derive(Deserialize)]
     struct SettledAt<T> {
         at: i64,
@@ -139,39 +140,39 @@ fn parse(line: &[u8]) -> serde_json::Result<Line<Name<'_>>> {
     }
 
     let kind = line
-        .strip_prefix(br#"{"line":""#)
-        .and_then(|rest| rest.split(|byte| *byte == b'"').next());
+        .strip_prefix(r#"{"line":""#)
+        .and_then(|rest| rest.split('"').next());
     Ok(match kind {
-        Some(b"settled") => {
+        Some("settled") => {
             let SettledAt {
                 at,
                 horizon,
                 partitions,
-            } = serde_json::from_slice(line)?;
+            } = serde_json::from_str(line)?;
             Line::Settled {
                 at,
                 horizon,
                 partitions,
             }
         }
-        Some(b"delivered") => {
-            let DeliveredAt { at, partitions } = serde_json::from_slice(line)?;
+        Some("delivered") => {
+            let DeliveredAt { at, partitions } = serde_json::from_str(line)?;
             Line::Delivered { at, partitions }
         }
-        Some(b"committed") => {
-            let CommittedAt { at, offsets } = serde_json::from_slice(line)?;
+        Some("committed") => {
+            let CommittedAt { at, offsets } = serde_json::from_str(line)?;
             Line::Committed { at, offsets }
         }
-        Some(b"latency") => {
-            let LatencyAt { at, partitions } = serde_json::from_slice(line)?;
+        Some("latency") => {
+            let LatencyAt { at, partitions } = serde_json::from_str(line)?;
             Line::Latency { at, partitions }
         }
-        _ => serde_json::from_slice(line)?,
+        _ => serde_json::from_str(line)?,
     })
 }
 
 /// What is known of each partition while a ledger is read.
-struct Partitions<T>(IndexMap<TopicPartition, T>);
+struct Partitions<T>(IndexMap<TopicPartition, T, RandomState>);
 
 /// A partition whose name nobody has to own to look it up. Its hash is that of a [`TopicPartition`].
 #[derive(Hash)]
@@ -185,7 +186,7 @@ impl Equivalent<TopicPartition> for Key<'_> {
 
 impl<T: Default> Partitions<T> {
     fn none() -> Self {
-        Self(IndexMap::new())
+        Self(IndexMap::default())
     }
 
     /// What is known of a partition; nothing yet, where it was not named before.
@@ -240,7 +241,10 @@ fn read(file: impl BufRead, scope: Scope) -> anyhow::Result<Option<History>> {
             // It is not whole yet.
             return Ok(());
         }
-        let line = parse(line).with_context(|| format!("line {number} is not a ledger's"))?;
+        let not_a_line = || format!("line {number} is not a ledger's");
+        // As a whole, and not each string of it by itself.
+        let line = std::str::from_utf8(line).with_context(not_a_line)?;
+        let line = parse(line).with_context(not_a_line)?;
         match reading.as_mut() {
             None => reading = Some(Reading::begin(line)?),
             Some(reading) => reading

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use smallvec::smallvec;
 
 use super::*;
 use crate::workload::ledger::{Committed, ConsumerHeader, ProducerHeader, Rebalanced, Reserved};
@@ -52,9 +53,9 @@ fn acked(at: i64, sequence: u64, count: u64, offset: i64) -> Line {
         partitions: vec![Settled {
             topic: "t".into(),
             partition: 0,
-            acked: vec![(sequence, count, offset).into()],
+            acked: smallvec![(sequence, count, offset).into()],
             earliest: Some(at - 30),
-            spans: vec![(at - 20, at - 5, count).into()],
+            spans: smallvec![(at - 20, at - 5, count).into()],
             ..Settled::default()
         }],
     }
@@ -76,8 +77,8 @@ fn delivered(at: i64, runs: &[(i64, i64)]) -> Line {
         partitions: vec![Delivered {
             topic: "t".into(),
             partition: 0,
-            runs: runs.to_vec(),
-            spans: vec![(at, at, 1).into()],
+            runs: runs.into(),
+            spans: smallvec![(at, at, 1).into()],
         }],
     }
 }

@@ -4,6 +4,8 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use crate::timeline::event::TopicPartition;
 use crate::workload::latency::Latency;
 use crate::workload::ledger::{Settled, Took};
@@ -44,14 +46,14 @@ pub struct Counts {
 /// One partition's page.
 #[derive(Debug, Default)]
 struct Slot {
-    acked: Vec<Placed>,
+    acked: SmallVec<[Placed; 1]>,
     // When the first of these began.
     earliest: Option<i64>,
     took: Latency,
-    spans: Vec<Span>,
+    spans: SmallVec<[Span; 1]>,
     failed: Ranges,
     unknown: Ranges,
-    troubled: Vec<Span>,
+    troubled: SmallVec<[Span; 1]>,
     // Every sequence below is settled; those above that are settled too stand apart.
     frontier: u64,
     ahead: Ranges,
