@@ -94,7 +94,9 @@ fn timeline(criterion: &mut Criterion) {
             schema: SCHEMA,
             khd: "0".into(),
             command: "khd verify".into(),
-            expectation: Topology::of(&Settings::default()).expectation(Duration::from_secs(18)),
+            expectation: Topology::of(&Settings::default())
+                .expectation(Duration::from_secs(18))
+                .into(),
             limits: BTreeMap::new(),
             skip: BTreeMap::new(),
         },

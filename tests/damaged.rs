@@ -24,7 +24,9 @@ fn run(folder: &Path, producer: &[Value], consumer: &[Value], log: &Value) -> Ru
         schema: SCHEMA,
         khd: "test".into(),
         command: "khd fail kafka2".into(),
-        expectation: Topology::of(&Settings::default()).expectation(Duration::from_secs(18)),
+        expectation: Topology::of(&Settings::default())
+            .expectation(Duration::from_secs(18))
+            .into(),
         limits: Limits::new(),
         skip: std::collections::BTreeMap::new(),
     };

@@ -72,7 +72,7 @@ fn started() -> Kind {
         schema: SCHEMA,
         khd: "test".into(),
         command: "khd fail kafka2".into(),
-        expectation: Expectation {
+        expectation: Box::new(Expectation {
             brokers: [("kafka1".into(), 1), ("kafka2".into(), 2)].into(),
             flavor: Flavor::ZooKeeper,
             zookeepers: vec!["zookeeper1".into()],
@@ -89,7 +89,7 @@ fn started() -> Kind {
                 copiers: 0,
             },
             session_timeout_ms: 18_000,
-        },
+        }),
         limits: Limits::from([("gap".to_owned(), Bound::at_most(28_000.0))]),
         skip: std::collections::BTreeMap::from([("gap".to_owned(), "for a reason".to_owned())]),
     }

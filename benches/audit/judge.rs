@@ -75,7 +75,9 @@ fn write_timeline(run: &RunFolder, plan: &Plan, events: u64) -> anyhow::Result<(
         schema: SCHEMA,
         khd: env!("CARGO_PKG_VERSION").into(),
         command: "khd verify".into(),
-        expectation: Topology::of(&Settings::default()).expectation(Duration::from_secs(18)),
+        expectation: Topology::of(&Settings::default())
+            .expectation(Duration::from_secs(18))
+            .into(),
         limits: BTreeMap::new(),
         skip: BTreeMap::new(),
     };

@@ -208,7 +208,7 @@ impl Lab {
                 schema: SCHEMA,
                 khd: env!("CARGO_PKG_VERSION").into(),
                 command: command_line(),
-                expectation: expected.clone(),
+                expectation: expected.clone().into(),
                 limits: limits.clone(),
                 skip: skip.clone(),
             },

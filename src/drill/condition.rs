@@ -209,7 +209,7 @@ mod tests {
             schema: SCHEMA,
             khd: "0.1.0".into(),
             command: "khd fail kafka2".into(),
-            expectation: expected(),
+            expectation: expected().into(),
             limits: Limits::new(),
             skip: BTreeMap::new(),
         };

@@ -47,6 +47,10 @@ pub async fn migrate(stage: &Stage, to: Phase, cancel: &CancellationToken) -> an
     stage.timeline.emit("khd", Kind::MigrationStarted { phase: to });
     let zookeepers = zookeepers(stage);
     let cluster_id = migration::cluster_id(&zookeepers).await?;
+    if to == Phase::Controllers {
+        let text = format!("controllers are formatted with the cluster's id, {cluster_id}");
+        stage.timeline.emit("khd", Kind::Note { text });
+    }
     let topology = Topology::in_migration(&stage.settings, to, cluster_id);
     let file = render(&stage.settings, &topology);
     // What the engine does is told by the observer of containers.

@@ -18,7 +18,7 @@ type Open = BTreeMap<(String, i32), i64>;
 #[derive(Debug, Default)]
 pub struct Screen {
     title: String,
-    expectation: Option<Expectation>,
+    expectation: Option<Box<Expectation>>,
     steps: Steps,
     flow: Flow,
     /// Open gaps, each with the wall-clock time of the success before it.
@@ -346,7 +346,7 @@ pub mod testing {
                     schema: crate::timeline::event::SCHEMA,
                     khd: "test".into(),
                     command: "khd fail leader:test-1/0 --how kill".into(),
-                    expectation,
+                    expectation: expectation.into(),
                     limits: Limits::new(),
                     skip: BTreeMap::new(),
                 },

@@ -76,6 +76,8 @@ pub struct Phase {
     pub longest_unread: Option<String>,
     /// All of these times, summed over all partitions; those of 250 ms and less are not seen.
     pub unread_ms: u64,
+    /// The same of each partition that had any.
+    pub unread: BTreeMap<String, u64>,
 }
 
 impl Comparison {
@@ -180,7 +182,8 @@ impl Phase {
         // What happens at the end of one is the begin of the next.
         let within = |at: i64| at >= window.from && at < window.to;
         let (acks, deliveries) = (ledgers.acks(), ledgers.deliveries());
-        let (mut longest, mut sum) = (None, 0);
+        let mut longest = None;
+        let mut unread: BTreeMap<String, u64> = BTreeMap::new();
         for partition in evidence.expected.partitions() {
             let of = |of: &'_ BTreeMap<TopicPartition, Activity>| of.get(&partition).cloned().unwrap_or_default();
             let (acks, deliveries) = (of(&acks), of(&deliveries));
@@ -192,9 +195,10 @@ impl Phase {
                 if length <= QUIET_MS.unsigned_abs() {
                     continue;
                 }
-                sum += length;
+                let name = format!("{}-{}", partition.0, partition.1);
+                *unread.entry(name.clone()).or_default() += length;
                 if longest.as_ref().is_none_or(|(longest, _)| length > *longest) {
-                    longest = Some((length, format!("{}-{}", partition.0, partition.1)));
+                    longest = Some((length, name));
                 }
             }
         }
@@ -211,7 +215,8 @@ impl Phase {
             revoked: revoked.map(|one| one.what.partitions.len() as u64).sum(),
             longest_unread_ms: longest.as_ref().map_or(0, |(length, _)| *length),
             longest_unread: longest.map(|(_, partition)| partition),
-            unread_ms: sum,
+            unread_ms: unread.values().sum(),
+            unread,
         }
     }
 }

@@ -136,11 +136,11 @@ fn version(settings: &Settings, wrong: &mut Vec<String>) {
     let version = settings.kafka_version();
     let number = |part: &&str| part.parse::<u16>().is_ok();
     let parts: Vec<&str> = version.split('.').collect();
-    let own = match &settings.images {
-        Images::Set(ImageSet::Khd) => true,
-        Images::Set(ImageSet::Confluent) => false,
-        Images::Each(each) => each.kafka.is_none(),
+    let image = match &settings.images {
+        Images::Set(_) => None,
+        Images::Each(each) => each.kafka.as_deref(),
     };
+    let own = image.is_none() && settings.images != Images::Set(ImageSet::Confluent);
     if parts.len() != 3 || !parts.iter().all(number) {
         wrong.push(format!(
             "kafka.version: `{version}` is no version of Kafka (like {KAFKA_3})"
@@ -153,11 +153,24 @@ fn version(settings: &Settings, wrong: &mut Vec<String>) {
         wrong.push(format!(
             "kafka.version: {version} has no ZooKeeper mode, which ended with 3.9 (3.9.x, or `flavor: kraft`)"
         ));
+    } else if settings.flavor == Flavor::ZooKeeper && image.is_some_and(is_apaches) {
+        wrong.push(
+            "images.kafka: Apache's own image runs KRaft only (confluentinc/cp-kafka, khd's recipe, or `flavor: kraft`)".into(),
+        );
     } else if own && ![KAFKA_3, KAFKA_4].contains(&version) {
         wrong.push(format!(
             "kafka.version: khd has no recipe for {version} ({KAFKA_3}, {KAFKA_4}, or an image of your own in `images.kafka`)"
         ));
     }
+}
+
+/// Whether it is an image of the Apache project, `apache/kafka` or `apache/kafka-native`, from whatever registry: what runs in
+/// it formats its storage for KRaft, and knows nothing else.
+fn is_apaches(image: &str) -> bool {
+    let name = image.split('@').next().unwrap_or_default();
+    let (path, last) = name.rsplit_once('/').unwrap_or_default();
+    let last = last.split(':').next().unwrap_or_default();
+    (path == "apache" || path.ends_with("/apache")) && matches!(last, "kafka" | "kafka-native")
 }
 
 fn project(name: &str, wrong: &mut Vec<String>) {
@@ -519,6 +532,25 @@ mod tests {
         };
         version(Flavor::Kraft, "4.1.0", own()).unwrap();
         assert!(version(Flavor::ZooKeeper, "4.1.0", own()).is_err());
+        let refused = version(Flavor::ZooKeeper, KAFKA_3, own()).unwrap_err();
+        assert!(refused.contains("Apache's own image runs KRaft only"), "{refused}");
+    }
+
+    #[test]
+    fn apaches_images_are_known_in_whatever_registry() {
+        let digest = format!("mirror.example:5000/apache/kafka@sha256:{}", "0".repeat(64));
+        for image in ["apache/kafka:3.9.2", "docker.io/apache/kafka-native", digest.as_str()] {
+            assert!(is_apaches(image), "{image}");
+        }
+        for image in [
+            "confluentinc/cp-kafka:7.9.1",
+            "kafka",
+            "notapache/kafka",
+            "apache/zookeeper:3.8",
+            "khd/kafka:3.9.2",
+        ] {
+            assert!(!is_apaches(image), "{image}");
+        }
     }
 
     #[test]

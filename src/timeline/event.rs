@@ -1,6 +1,7 @@
 //! The events of a run. Each is one line of `timeline.jsonl`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -38,11 +39,13 @@ impl Event {
     /// # Errors
     /// When the line is no event.
     pub fn parse(line: &[u8]) -> serde_json::Result<Self> {
+        // As a whole, and not each string of it by itself.
+        let line = std::str::from_utf8(line).map_err(serde::de::Error::custom)?;
         macro_rules! event {
             ($kind:ident { $($field:ident: $type:ty),* }) => {{
                 #[derive(Deserialize)]
                 struct Fields { wall: Timestamp, elapsed_ms: u64, source: String, $($field: $type),* }
-                serde_json::from_slice(line).map(|Fields { wall, elapsed_ms, source, $($field),* }| Self {
+                serde_json::from_str(line).map(|Fields { wall, elapsed_ms, source, $($field),* }| Self {
                     wall,
                     elapsed_ms,
                     source,
@@ -51,7 +54,7 @@ impl Event {
             }};
         }
         let frequent = match told_kind(line) {
-            Some(b"partition") => event!(Partition {
+            Some("partition") => event!(Partition {
                 topic: String,
                 partition: i32,
                 leader: i32,
@@ -59,12 +62,12 @@ impl Event {
                 replicas: Vec<i32>,
                 isr: BTreeSet<i32>
             }),
-            Some(b"offsets") => event!(Offsets {
+            Some("offsets") => event!(Offsets {
                 end: i64,
                 committed: i64,
                 partitions: u32
             }),
-            Some(b"resources") => event!(Resources {
+            Some("resources") => event!(Resources {
                 service: String,
                 number: u32,
                 cpu: f64,
@@ -74,10 +77,10 @@ impl Event {
                 read: u64,
                 written: u64
             }),
-            _ => return serde_json::from_slice(line),
+            _ => return serde_json::from_str(line),
         };
         // Where it is something else after all, that is told here.
-        frequent.or_else(|_| serde_json::from_slice(line))
+        frequent.or_else(|_| serde_json::from_str(line))
     }
 
     /// The version of the timeline's format, which its first event tells.
@@ -90,9 +93,11 @@ impl Event {
 }
 
 /// What a line of a timeline seems to tell of, judged by how khd writes it.
-fn told_kind(line: &[u8]) -> Option<&[u8]> {
-    let begin = memmem::find(line, br#""event":""#)? + br#""event":""#.len();
-    line[begin..].split(|byte| *byte == b'"').next()
+fn told_kind(line: &str) -> Option<&str> {
+    const EVENT: &str = r#""event":""#;
+    static FINDER: LazyLock<memmem::Finder<'_>> = LazyLock::new(|| memmem::Finder::new(EVENT));
+    let begin = FINDER.find(line.as_bytes())? + EVENT.len();
+    line[begin..].split('"').next()
 }
 
 /// How long an end offset counts as told just now: several rounds of asking, so that one that is late does not count as
@@ -115,7 +120,8 @@ pub enum Kind {
         /// The command, as typed.
         command: String,
         /// What must be true of the lab.
-        expectation: Expectation,
+        // Boxed, so that every other event is less than half as large.
+        expectation: Box<Expectation>,
         /// Limits that the verdicts are judged by.
         limits: Limits,
         /// Checks that do not apply to this run, by id, each with the reason.

@@ -168,7 +168,9 @@ mod tests {
             schema: SCHEMA,
             khd: "test".into(),
             command: "khd verify".into(),
-            expectation: Topology::of(&Settings::default()).expectation(Duration::from_secs(18)),
+            expectation: Topology::of(&Settings::default())
+                .expectation(Duration::from_secs(18))
+                .into(),
             limits: Limits::new(),
             skip: BTreeMap::new(),
         }

@@ -47,7 +47,7 @@ pub struct View {
     pub migration: Option<(Phase, Phase)>,
     /// Milliseconds since the start, of the last event folded in.
     pub elapsed_ms: u64,
-    expectation: Option<Expectation>,
+    expectation: Option<Box<Expectation>>,
 }
 
 /// KRaft's metadata quorum, as its leader describes it.
@@ -342,7 +342,7 @@ impl View {
 
     /// How many partitions of the workload have a leader.
     fn led(&self) -> usize {
-        let partitions = self.expectation.iter().flat_map(Expectation::partitions);
+        let partitions = self.expectation.iter().flat_map(|expected| expected.partitions());
         let leads = |partition: &TopicPartition| self.told(partition).is_some_and(|fact| fact.leader >= 0);
         partitions.filter(leads).count()
     }

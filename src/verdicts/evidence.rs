@@ -139,7 +139,7 @@ impl Evidence {
         else {
             anyhow::bail!("the timeline does not begin with the start of a run");
         };
-        let (expected, limits, skip) = (expectation.clone(), limits.clone(), skip.clone());
+        let (expected, limits, skip) = (Expectation::clone(expectation), limits.clone(), skip.clone());
         let cut_at = events.iter().position(|event| matches!(event.kind, Kind::Cut));
         let (mut faults, mut steps): (Vec<FaultTimes>, Vec<StepTimes>) = (Vec::new(), Vec::new());
         let mut view = View::default();

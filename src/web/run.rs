@@ -246,7 +246,9 @@ mod tests {
                     schema: SCHEMA,
                     khd: "test".into(),
                     command: "khd fail kafka2".into(),
-                    expectation: Topology::of(&Settings::default()).expectation(Duration::from_secs(18)),
+                    expectation: Topology::of(&Settings::default())
+                        .expectation(Duration::from_secs(18))
+                        .into(),
                     limits: Limits::new(),
                     skip: Default::default(),
                 },

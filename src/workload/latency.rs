@@ -108,7 +108,9 @@ impl From<Vec<(u64, u64)>> for Latency {
             return Self(buckets);
         }
         let mut latency = Self::default();
-        buckets.into_iter().for_each(|(bucket, count)| latency.add(bucket, count));
+        buckets
+            .into_iter()
+            .for_each(|(bucket, count)| latency.add(bucket, count));
         latency
     }
 }

@@ -270,7 +270,7 @@ mod tests {
                 let mut activity = Activity::default();
                 // As a ledger does: a new list of spans with each line.
                 for line in sorted.chunks(chunk) {
-                    let mut spans = Vec::new();
+                    let mut spans = SmallVec::new();
                     for at in line {
                         push(&mut spans, *at);
                     }

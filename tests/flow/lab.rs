@@ -123,7 +123,7 @@ impl Lab {
                 schema: SCHEMA,
                 khd: "test".into(),
                 command: "khd fail".into(),
-                expectation: self.stage.expected.clone(),
+                expectation: self.stage.expected.clone().into(),
                 limits: self.limits.clone(),
                 skip: BTreeMap::new(),
             },

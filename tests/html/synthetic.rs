@@ -64,7 +64,7 @@ fn events(expected: &Expectation, length: u64, killed: u64, started: u64) -> Vec
         schema: SCHEMA,
         khd: "test".into(),
         command: "khd fail kafka2 --how kill".into(),
-        expectation: expected.clone(),
+        expectation: expected.clone().into(),
         limits,
         skip: std::collections::BTreeMap::new(),
     };

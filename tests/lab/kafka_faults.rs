@@ -78,7 +78,7 @@ impl Stage {
             schema: SCHEMA,
             khd: "test".into(),
             command: "test".into(),
-            expectation: expected.clone(),
+            expectation: expected.clone().into(),
             limits: Limits::new(),
             skip: BTreeMap::new(),
         };

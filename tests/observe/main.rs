@@ -59,7 +59,7 @@ impl Lab {
                 schema: SCHEMA,
                 khd: "test".into(),
                 command: "test".into(),
-                expectation: topology.expectation(Duration::from_secs(18)),
+                expectation: topology.expectation(Duration::from_secs(18)).into(),
                 limits: Limits::new(),
                 skip: std::collections::BTreeMap::new(),
             },

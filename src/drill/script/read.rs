@@ -153,7 +153,7 @@ fn leaves(entry: &Entry, above: &mut Vec<String>, base: &Settings, found: &mut F
 fn course(fields: Fields<'_>, topology: &Topology, found: &mut Found) -> Option<Course> {
     let mut steps = Steps::new(topology, found);
     match (fields.get("steps"), fields.get("soak")) {
-        (Some(entry), None) => Some(Course::Steps(steps.row(&entry.value, "steps"))),
+        (Some(entry), None) => Some(Course::Steps(steps.all(&entry.value))),
         (None, Some(entry)) => {
             let (length, faults) = steps.soak(&entry.value)?;
             Some(Course::Soak(Soak { length, faults }))

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Step;
 use super::fields::{Fields, Found};
-use super::node::{Content, Entry, Node};
+use super::node::{Content, Entry, Node, Place};
 use super::problem::Problem;
 use super::read::is_empty;
 use crate::drill::condition::Condition;
@@ -46,6 +46,9 @@ pub(super) struct Steps<'a> {
     in_place: BTreeSet<String>,
     /// How far the steps so far have brought a cluster of ZooKeeper's.
     phase: Phase,
+    migrates: bool,
+    /// Where links are cut.
+    cuts: Vec<Place>,
     /// How many steps that hold others, to be repeated or done at once, are around.
     within: u32,
 }
@@ -58,11 +61,27 @@ impl<'a> Steps<'a> {
             labels: BTreeMap::new(),
             in_place: BTreeSet::new(),
             phase: Phase::ZooKeeper,
+            migrates: false,
+            cuts: Vec::new(),
             within: 0,
         }
     }
 
-    pub(super) fn row(&mut self, node: &Node, what: &str) -> Vec<Step> {
+    /// The steps of a whole drill.
+    pub(super) fn all(&mut self, node: &Node) -> Vec<Step> {
+        let steps = self.row(node, "steps");
+        // Who is out by a cut link follows from who keeps the metadata, and while a cluster migrates that is somebody else by
+        // and by.
+        for at in self.migrates.then_some(&self.cuts).into_iter().flatten() {
+            let message =
+                "links are not cut in a drill that migrates: khd would not know whom the cluster has to do without";
+            self.found
+                .add(Problem::new(*at, message).hint("kill, pause or disconnect a server instead"));
+        }
+        steps
+    }
+
+    fn row(&mut self, node: &Node, what: &str) -> Vec<Step> {
         let items = self.found.list(node, what);
         items
             .iter()
@@ -125,6 +144,9 @@ impl<'a> Steps<'a> {
     /// A fault with its options beside it; `besides` are keys that are none.
     fn fail(&mut self, fields: Fields<'_>, entry: &Entry, besides: &[&str]) -> Option<Fail> {
         let how = self.how(fields, besides);
+        if matches!(how, Some(How::Block(_) | How::Partition(_))) {
+            self.cuts.push(fields.at);
+        }
         let targets = self.targets(fields, &entry.value, how.as_ref());
         if let (Some(how), Some(targets)) = (&how, &targets) {
             self.makes_sense(fields, how, targets);
@@ -325,6 +347,7 @@ impl<'a> Steps<'a> {
             self.found.add(Problem::new(node.at, message).hint(hint));
         }
         self.phase = phase;
+        self.migrates = true;
         Some(Action::Migrate(phase))
     }
 

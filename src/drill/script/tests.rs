@@ -256,3 +256,27 @@ fn a_fault_hits_whom_it_is_told_to_or_whom_its_options_name_and_never_nobody() {
         assert!(wrong.contains(said), "{wrong}");
     }
 }
+
+#[test]
+fn a_migration_that_leads_nowhere_or_is_not_alone_is_pointed_at() {
+    insta::assert_snapshot!(problems(
+        "\
+name: test
+purpose: a test
+steps:
+  - fail: kafka1
+    how: block
+    traffic: [brokers]
+    as: cut
+  - migrate: controllers
+  - restore: cut
+  - migrate: finalized
+  - migrate: zookeper
+  - parallel:
+      - [migrate: hybrid]
+  - fail:
+    how: partition
+    sets: [[kafka1], [kafka2, kafka3]]
+"
+    ));
+}

@@ -1,5 +1,7 @@
 //! A comparison as a table for people, and as Markdown: a column for each run.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::{Comparison, Phase, Side};
@@ -81,6 +83,18 @@ fn rows(comparison: &Comparison) -> Vec<Row> {
             rows.push(of_each(&name, &|side| or_dash(phase(side).map(|phase| told(&phase)))));
         }
     }
+    // Of the whole of each run, which comes first.
+    let unread = |side: &Side| side.phases.first().map(|all| all.unread.clone());
+    let partitions: BTreeSet<String> = comparison
+        .runs
+        .iter()
+        .filter_map(unread)
+        .flat_map(BTreeMap::into_keys)
+        .collect();
+    for partition in partitions {
+        let told = |side: &Side| unread(side).map(|of| seconds(of.get(&partition).copied().unwrap_or_default()));
+        rows.push(of_each(&format!("{partition}: unread"), &|side| or_dash(told(side))));
+    }
     rows
 }
 
@@ -120,6 +134,16 @@ mod tests {
             longest_unread_ms: unread_ms / 4,
             longest_unread: (unread_ms > 0).then(|| "test-1-0".into()),
             unread_ms,
+            unread: (unread_ms > 0)
+                .then(|| {
+                    [
+                        ("test-1-0".to_owned(), unread_ms / 4),
+                        ("test-2-5".to_owned(), unread_ms * 3 / 4),
+                    ]
+                })
+                .into_iter()
+                .flatten()
+                .collect(),
         };
         let side = |drill: &str, group: &str, revoked, unread: u64| Side {
             run: format!("20261128T100000000-khd-{drill}"),

@@ -482,7 +482,7 @@ impl Drill {
             schema: SCHEMA,
             khd: "test".into(),
             command: "khd fail".into(),
-            expectation: self.expected(),
+            expectation: self.expected().into(),
             limits: self.limits.clone(),
             skip: BTreeMap::new(),
         };

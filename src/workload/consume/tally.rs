@@ -138,7 +138,7 @@ mod tests {
         for offset in [4, 5, 6, 9, 10, 2] {
             tally.deliver("t", 0, offset, b"", 1_000);
         }
-        assert_eq!(tally.drain()[0].runs, [(4, 6), (9, 10), (2, 2)]);
+        assert_eq!(tally.drain()[0].runs[..], [(4, 6), (9, 10), (2, 2)]);
         assert!(tally.drain().is_empty());
         assert_eq!(tally.delivered(), 6);
     }
