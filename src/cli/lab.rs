@@ -165,8 +165,15 @@ impl Lab {
         journal.require_empty()
     }
 
-    /// Everything of it that the engine holds, which must be something.
+    /// Everything of it that the engine holds, which must be something, and not on its way from ZooKeeper to KRaft.
     pub async fn project(&self) -> anyhow::Result<Project> {
+        let project = self.there().await?;
+        require_no_migration(&project)?;
+        Ok(project)
+    }
+
+    /// Everything of it that the engine holds, which must be something.
+    pub async fn there(&self) -> anyhow::Result<Project> {
         let project = self.engine.project(&self.settings.project).await?;
         if project.containers.is_empty() {
             return Err(
@@ -175,7 +182,6 @@ impl Lab {
                     .into(),
             );
         }
-        require_no_migration(&project)?;
         Ok(project)
     }
 

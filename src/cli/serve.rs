@@ -57,8 +57,12 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
 /// Watches the lab, and watches it anew when it is gone, or was brought up with other settings: what was known of it then
 /// says nothing of the next one.
 async fn show(settings: &settings::Args, site: &Arc<Site>) -> anyhow::Result<()> {
+    let mut migrates = false;
     loop {
-        let lab = Lab::running(settings).await?;
+        let mut lab = Lab::running(settings).await?;
+        if migrates {
+            lab = lab.to_migrate();
+        }
         let expected = lab.topology.expectation(lab.settings.session_timeout());
         let timeline = Timeline::unrecorded();
         let watched = Watched {
@@ -71,10 +75,11 @@ async fn show(settings: &settings::Args, site: &Arc<Site>) -> anyhow::Result<()>
         let watching = tokio::spawn(web::watch(watched, site.clone()));
         lab.start(&timeline, &expected, &lab.limits(), &BTreeMap::new());
         let observers = lab.observe_all(&timeline);
-        tokio::select! {
-            changed = changed(settings, &lab.settings) => changed?,
-            () = gone(timeline.view()) => {}
-        }
+        migrates = tokio::select! {
+            changed = changed(settings, &lab.settings) => changed.map(|()| false)?,
+            () = gone(timeline.view()) => false,
+            () = begins_to_migrate(timeline.view()), if !migrates => true,
+        };
         watching.abort();
         for observer in observers {
             observer.stop().await;
@@ -87,6 +92,13 @@ async fn gone(mut view: watch::Receiver<View>) {
     let there = view.wait_for(|view| !view.containers.is_empty()).await.is_ok();
     // A timeline is there for as long as its observers are.
     if !there || view.wait_for(|view| view.containers.is_empty()).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Waits until the lab begins to migrate from ZooKeeper to KRaft: it gets servers that its settings do not tell of.
+async fn begins_to_migrate(mut view: watch::Receiver<View>) {
+    if view.wait_for(|view| view.migration.is_some()).await.is_err() {
         std::future::pending().await
     }
 }

@@ -91,8 +91,8 @@ impl Condition {
         ),
     ];
 
-    /// What is lacking until it holds; `before` is what was known when the last fault was injected.
-    pub fn lacking(self, before: &View, view: &View, expected: &Expectation) -> Lacking {
+    /// What is lacking until it holds.
+    pub fn lacking(self, view: &View, expected: &Expectation) -> Lacking {
         match self {
             Self::Settled => {
                 let mut lacking = conditions::healthy(view, expected);
@@ -108,7 +108,7 @@ impl Condition {
             Self::IsrShrunk => conditions::isr_is_survivors(view, expected),
             Self::GroupStable => conditions::group_stable(view, expected),
             Self::OneController => conditions::one_controller(view, expected),
-            Self::ControllerElected => match (before.controller, view.controller) {
+            Self::ControllerElected => match (view.last_fault.controller, view.controller) {
                 (Some((_, old)), Some((controller, new))) if new > old && controller >= 0 => Vec::new(),
                 (_, Some((_, epoch))) => vec![format!("the controller epoch is still {epoch}")],
                 (_, None) => vec!["nobody has told the controller".into()],
@@ -131,13 +131,13 @@ impl Condition {
 
 /// What is lacking until messages that were sent after the last fault took effect have been committed.
 fn progress(view: &View) -> Lacking {
-    match (view.end_under_fault, view.offsets) {
+    match (view.last_fault.end, view.offsets) {
         (Some(end), Some(now)) if now.committed > end => Vec::new(),
         (Some(end), Some(now)) => vec![format!(
             "{end} messages were in the log when the last fault was in place, and {} are committed",
             now.committed
         )],
-        _ if view.fault_effective_ms.is_none() => vec!["no fault has taken effect yet".into()],
+        _ if view.last_fault.effective_ms.is_none() => vec!["no fault has taken effect yet".into()],
         _ => vec!["the end offsets since the last fault took effect are not known yet".into()],
     }
 }
@@ -145,7 +145,7 @@ fn progress(view: &View) -> Lacking {
 /// What is lacking until the group has committed to the broker that coordinates it under the last fault, however far it lags;
 /// nothing where there is nothing to commit, or nobody can.
 fn commits(view: &View, expected: &Expectation) -> Lacking {
-    match (view.committed_under_fault, view.offsets) {
+    match (view.last_fault.committed, view.offsets) {
         _ if is_idle(view, expected) || !conditions::can_write(view, expected) => Vec::new(),
         (Some(then), Some(now)) if now.committed > then => Vec::new(),
         _ => vec![format!(
@@ -278,7 +278,7 @@ mod tests {
         let lacking = |after: &[(u64, i64, i64)]| {
             let after = after.iter().map(|(at, end, committed)| offsets(*at, *end, *committed));
             let view = view(pause_of_kafka2(vec![offsets(500, 21_660, 21_649)], after.collect()));
-            Condition::Progress.lacking(&View::default(), &view, &expected())
+            Condition::Progress.lacking(&view, &expected())
         };
         // As seen when the paused leader coordinated the group: what it had committed last was told by its successor.
         let stale = (2_000, 21_660, 21_649);
@@ -292,10 +292,24 @@ mod tests {
     }
 
     #[test]
+    fn another_controller_is_one_of_a_greater_epoch_than_when_the_last_fault_was_injected() {
+        let elected =
+            |at: u64, controller: i32, epoch: i32| (at, "zookeeper", Kind::ControllerElected { controller, epoch });
+        let lacking = |after: Vec<(u64, &'static str, Kind)>| {
+            let view = view(pause_of_kafka2(vec![elected(300, 1, 3), elected(500, 2, 4)], after));
+            Condition::ControllerElected.lacking(&view, &expected())
+        };
+        assert_eq!(lacking(Vec::new()), ["the controller epoch is still 4"]);
+        // Between the end of one and the election of the next there is none.
+        assert!(!lacking(vec![elected(9_000, -1, 4)]).is_empty());
+        assert!(lacking(vec![elected(9_000, -1, 4), elected(9_100, 1, 5)]).is_empty());
+    }
+
+    #[test]
     fn a_group_that_lost_its_coordinator_has_settled_when_it_commits_to_the_next_one() {
         let lacks = |first: &'static str, after: Vec<(u64, &'static str, Kind)>| {
             let view = view(pause_of_kafka2(coordinator(100, first).into(), after));
-            let lacking = Condition::Settled.lacking(&View::default(), &view, &expected());
+            let lacking = Condition::Settled.lacking(&view, &expected());
             lacking.contains(&"group test has committed nothing since its coordinator was put out".to_owned())
         };
         let next = |offsets: &[(u64, &'static str, Kind)]| [&coordinator(10_400, "kafka1")[..], offsets].concat();

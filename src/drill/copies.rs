@@ -18,16 +18,15 @@ use crate::workload::audit::{CopyLog, PartitionLog, read_topic};
 const COPIED_WITHIN: Duration = Duration::from_secs(60);
 /// Time between two looks at what the group has committed.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a partition's end may take to be told.
+/// How long a partition's end, or a group's offsets, may take to be told.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long reading all copies may take.
 const READ_WITHIN: Duration = Duration::from_secs(300);
 
-/// What copiers made of each partition that tells its end; nothing in a lab without copiers, or where that cannot be read,
+/// What copiers made of each partition that tells its end; nothing in a lab that had no copiers, or where that cannot be read,
 /// which is told.
 pub async fn collect(stage: &Stage) -> Vec<CopyLog> {
-    let copiers = conditions::copiers(&stage.timeline.view().borrow(), &stage.expected);
-    if copiers == 0 {
+    if !conditions::has_had_copiers(&stage.timeline.view().borrow(), &stage.expected) {
         return Vec::new();
     }
     gather(stage).await.unwrap_or_else(|error| {
@@ -61,7 +60,10 @@ async fn copied(
     stage: &Stage,
     ends: &BTreeMap<TopicPartition, Extent>,
 ) -> anyhow::Result<BTreeMap<TopicPartition, i64>> {
-    let deadline = Instant::now() + COPIED_WITHIN;
+    // Where there are none any more, what they have left is left.
+    let copiers = conditions::copiers(&stage.timeline.view().borrow(), &stage.expected);
+    let within = if copiers == 0 { PATIENCE } else { COPIED_WITHIN };
+    let deadline = Instant::now() + within;
     let admin = Admin::of(&stage.means.topology);
     loop {
         let committed = match admin.committed_offsets(COPY_GROUP).await {

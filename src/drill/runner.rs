@@ -1,6 +1,5 @@
 //! Runs a drill: does what the machine says, step by step, and records it.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -52,7 +51,6 @@ pub async fn run(stage: &Stage, plan: &Plan) -> Ending {
         plan,
         tasks: &tasks,
         hurry: stage.cancel.child_token(),
-        before: Mutex::default(),
     };
     let mut running = FuturesUnordered::new();
     let mut queue = machine.begin();
@@ -100,8 +98,6 @@ struct Runner<'a> {
     tasks: &'a [Task],
     /// Cancelled when the steps that run shall end as soon as they can.
     hurry: CancellationToken,
-    /// What was known when the last fault was injected.
-    before: Mutex<View>,
 }
 
 impl Runner<'_> {
@@ -144,11 +140,8 @@ impl Runner<'_> {
             Action::Fail(fail) => self.fail(step, fail).await.unwrap_or_else(failed),
             Action::Restore(label) => self.restore(label.as_deref()).await.unwrap_or_else(failed),
             Action::Until { condition, within } => {
-                let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                self.wait(*within, &self.hurry, |view| {
-                    condition.lacking(&before, view, &stage.expected)
-                })
-                .await
+                self.wait(*within, &self.hurry, |view| condition.lacking(view, &stage.expected))
+                    .await
             }
             // The step is a pause: the drill's author asked for it.
             Action::Wait(time) => tokio::select! {
@@ -180,7 +173,6 @@ impl Runner<'_> {
             return Ok(Outcome::Interrupted);
         };
         fault.check(&stage.means.topology, &targets)?;
-        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = stage.timeline.view().borrow().clone();
         let (means, run) = (&stage.means, stage.run.name());
         let begins = |injection: &Injection| {
             let asked = fail.targets.iter().filter(|target| target.is_role());

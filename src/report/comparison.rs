@@ -62,7 +62,7 @@ pub struct Measured {
 /// A part of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Phase {
-    /// What began it: `kill of consumer-1`, `kill of consumer-1 undone`, or `all of it`.
+    /// What began it: `kill of consumer-1`, `kill of consumer-1 undone`, or `all of it`; the second of its kind has a `(2)`.
     pub since: String,
     /// Its length in milliseconds.
     pub length_ms: u64,
@@ -157,6 +157,15 @@ fn phases(evidence: &Evidence, ledgers: &Ledgers) -> Vec<Phase> {
         begins.extend(fault.undone.map(|place| (at(place), format!("{words} undone"))));
     }
     begins.sort_by_key(|(begin, _)| *begin);
+    // What comes again is told apart.
+    let mut times: BTreeMap<String, u32> = BTreeMap::new();
+    for (_, since) in &mut begins {
+        let time = times.entry(since.clone()).or_default();
+        *time += 1;
+        if *time > 1 {
+            since.push_str(&format!(" ({time})"));
+        }
+    }
     let (first, last) = (at(0), evidence.cut.unwrap_or_else(|| at(evidence.events.len() - 1)));
     let whole = Window { from: first, to: last };
     let mut phases = vec![Phase::of("all of it".into(), whole, evidence, ledgers)];
@@ -225,6 +234,22 @@ impl Phase {
 mod tests {
     use super::*;
     use crate::verdicts::checks::testing::Drill;
+
+    #[test]
+    fn a_fault_that_comes_again_is_told_apart() {
+        let drill = Drill::good().beside_fault(7, &["kafka3"], 22, Some(24));
+        let evidence = drill.beside_fault(8, &["kafka3"], 26, Some(28)).evidence();
+        let phases = phases(&evidence, evidence.ledgers().unwrap());
+        let since: Vec<&str> = phases.iter().map(|phase| phase.since.as_str()).collect();
+        let kills: Vec<&str> = since.into_iter().filter(|since| since.starts_with("kill")).collect();
+        let twice = [
+            "kill of kafka3",
+            "kill of kafka3 undone",
+            "kill of kafka3 (2)",
+            "kill of kafka3 undone (2)",
+        ];
+        assert_eq!(kills, twice);
+    }
 
     #[test]
     fn a_run_is_told_as_a_whole_and_by_what_its_faults_began() {

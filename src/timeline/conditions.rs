@@ -266,6 +266,11 @@ pub fn replicas_run(view: &View, service: &str, wanted: u16) -> Lacking {
     vec![format!("{running} {service} containers run, of {wanted}")]
 }
 
+/// Whether there were copiers when the run began, or shall be since.
+pub fn has_had_copiers(view: &View, expected: &Expectation) -> bool {
+    expected.workload.copiers > 0 || view.scaled.contains_key(COPIER)
+}
+
 /// How many copiers there shall be.
 pub fn copiers(view: &View, expected: &Expectation) -> u16 {
     let scaled = view.scaled.get(COPIER).copied();

@@ -29,14 +29,8 @@ pub struct View {
     pub generation: Option<i32>,
     /// Sums of end offsets and committed offsets.
     pub offsets: Option<OffsetsView>,
-    /// When the last fault took effect, in milliseconds since the start.
-    pub fault_effective_ms: Option<u64>,
-    /// End offsets under that fault: the first sum that holds nothing older than it. What is committed beyond them was
-    /// sent, and consumed, in spite of the fault.
-    pub end_under_fault: Option<i64>,
-    /// Committed offsets under that fault, as who coordinates the group meanwhile had them: the first sum that holds nothing
-    /// older. What is committed beyond them was committed to that broker.
-    pub committed_under_fault: Option<i64>,
+    /// What to compare with since the last fault.
+    pub last_fault: LastFault,
     /// State of each container, by service and number.
     pub containers: BTreeMap<(String, u32), String>,
     /// Faults in place, by their number in the run.
@@ -48,6 +42,21 @@ pub struct View {
     /// Milliseconds since the start, of the last event folded in.
     pub elapsed_ms: u64,
     expectation: Option<Box<Expectation>>,
+}
+
+/// What was so when the last fault came: what followed is measured from there.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LastFault {
+    /// Controller and controller epoch when it was injected.
+    pub controller: Option<(i32, i32)>,
+    /// When it took effect, in milliseconds since the start.
+    pub effective_ms: Option<u64>,
+    /// End offsets under it: the first sum that holds nothing older than its effect. What is committed beyond them was
+    /// sent, and consumed, in spite of the fault.
+    pub end: Option<i64>,
+    /// Committed offsets under it, as who coordinates the group meanwhile had them: the first sum that holds nothing
+    /// older. What is committed beyond them was committed to that broker.
+    pub committed: Option<i64>,
 }
 
 /// KRaft's metadata quorum, as its leader describes it.
@@ -169,6 +178,7 @@ impl View {
                     adds: *adds,
                 };
                 self.faults.insert(*id, fault);
+                self.last_fault.controller = self.controller;
                 self.find_coordinator();
             }
             Kind::FaultUndone { id } => {
@@ -232,20 +242,22 @@ impl View {
                     partitions: *partitions,
                 });
                 let all_newer_than = |then| event.elapsed_ms >= then + FRESH.as_millis() as u64;
-                if self.fault_effective_ms.is_some_and(all_newer_than) {
+                if self.last_fault.effective_ms.is_some_and(all_newer_than) {
                     // Of one whose leader is gone, the last offset that this one told may be older than its last message.
-                    if self.end_under_fault.is_none() && *partitions as usize >= self.led() {
-                        self.end_under_fault = Some(*end);
+                    if self.last_fault.end.is_none() && *partitions as usize >= self.led() {
+                        self.last_fault.end = Some(*end);
                     }
                     if self.group_told().is_some_and(all_newer_than) {
-                        self.committed_under_fault.get_or_insert(*committed);
+                        self.last_fault.committed.get_or_insert(*committed);
                     }
                 }
             }
             Kind::FaultEffective { .. } => {
-                self.fault_effective_ms = Some(event.elapsed_ms);
-                self.end_under_fault = None;
-                self.committed_under_fault = None;
+                self.last_fault = LastFault {
+                    controller: self.last_fault.controller,
+                    effective_ms: Some(event.elapsed_ms),
+                    ..LastFault::default()
+                };
             }
             // One that joins late may tell of an older generation than another has told of already.
             Kind::PartitionsAssigned { generation, .. } => self.generation = self.generation.max(*generation),

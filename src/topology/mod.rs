@@ -3,9 +3,10 @@
 //! [`Topology::of`] is pure: settings go in, and what `compose` renders, what `observe` watches and what the checks
 //! expect all come from the result.
 
+mod expectation;
 pub mod migration;
+mod monitoring;
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -16,8 +17,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::settings::{self, Flavor, GroupProtocol, Manager, Settings};
+use crate::settings::{Flavor, GroupProtocol, Settings};
 use migration::Phase;
+
+pub use expectation::Expectation;
+pub use monitoring::{Monitoring, Ui};
 
 /// A lab, described.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,72 +101,6 @@ pub struct Broker {
     pub internal_port: u16,
     /// The listener for the host, as advertised and published.
     pub published: SocketAddr,
-}
-
-/// Where the monitoring is published on the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Monitoring {
-    /// khd's exporter.
-    pub exporter: SocketAddr,
-    /// Prometheus.
-    pub prometheus: SocketAddr,
-    /// The pages that others made, where the lab shall have them.
-    pub ui: Option<Ui>,
-    /// danielqsj/kafka-exporter, where the lab shall have it too.
-    pub kafka_exporter: Option<SocketAddr>,
-}
-
-/// Pages that others made, and where they are published on the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ui {
-    /// Grafana.
-    pub grafana: SocketAddr,
-    /// Which page the cluster is browsed on.
-    pub manager: Manager,
-    /// That page.
-    pub managed: SocketAddr,
-}
-
-impl Monitoring {
-    /// What is published under which ports, by `published`; nothing where there is no monitoring.
-    fn of(settings: &settings::Monitoring, published: impl Fn(u16) -> SocketAddr) -> Option<Self> {
-        settings.enabled.then(|| Self {
-            exporter: published(exporter_port(settings)),
-            prometheus: published(PROMETHEUS_PORT),
-            ui: settings.ui.then(|| Ui {
-                grafana: published(GRAFANA_PORT),
-                manager: settings.manager,
-                managed: published(MANAGER_PORT),
-            }),
-            kafka_exporter: settings.kafka_exporter.then(|| published(EXPORTER_PORT)),
-        })
-    }
-
-    /// The ports that it publishes, before any offset.
-    pub fn ports(settings: &settings::Monitoring) -> Vec<u16> {
-        let mut ports = Vec::new();
-        if settings.enabled {
-            ports.extend([exporter_port(settings), PROMETHEUS_PORT]);
-            ports.extend(
-                settings
-                    .ui
-                    .then_some([GRAFANA_PORT, MANAGER_PORT])
-                    .into_iter()
-                    .flatten(),
-            );
-            ports.extend(settings.kafka_exporter.then_some(EXPORTER_PORT));
-        }
-        ports
-    }
-}
-
-/// Where khd's exporter is published: danielqsj's has the demo's port, where it runs too.
-fn exporter_port(settings: &settings::Monitoring) -> u16 {
-    if settings.kafka_exporter {
-        EXPORTER_PORT - 1
-    } else {
-        EXPORTER_PORT
-    }
 }
 
 /// Topics and the group of the workload.
@@ -409,64 +347,6 @@ impl Topology {
             workload: self.workload.clone(),
             session_timeout_ms: session_timeout.as_millis() as u64,
         }
-    }
-}
-
-/// What must be true of a healthy lab: recorded at the head of each run, and read by every check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub struct Expectation {
-    /// Broker ids by their services.
-    pub brokers: BTreeMap<String, i32>,
-    /// Who keeps the cluster's metadata.
-    #[serde(default)]
-    pub flavor: Flavor,
-    /// Services of the ZooKeeper servers; none in KRaft.
-    pub zookeepers: Vec<String>,
-    /// Node ids of KRaft's controllers by their services, which in combined mode are the brokers'.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub controllers: BTreeMap<String, i32>,
-    /// Topics and group.
-    pub workload: Workload,
-    /// `zookeeper.session.timeout.ms`, or `broker.session.timeout.ms` in KRaft: how long a killed broker may count as
-    /// alive.
-    pub session_timeout_ms: u64,
-}
-
-impl Expectation {
-    /// The id of the broker that a service runs, if it runs one.
-    pub fn broker_id(&self, service: &str) -> Option<i32> {
-        self.brokers.get(service).copied()
-    }
-
-    /// The service that runs a broker or a controller; the bare id for one that the lab does not have.
-    pub fn node_service(&self, id: i32) -> String {
-        let mut nodes = self.brokers.iter().chain(&self.controllers);
-        let service = nodes.find(|(_, node)| **node == id);
-        service.map_or_else(|| id.to_string(), |(service, _)| service.clone())
-    }
-
-    /// Services that decide by majority: ZooKeeper servers, or KRaft's controllers.
-    pub fn ensemble(&self) -> impl Iterator<Item = &String> {
-        self.zookeepers.iter().chain(self.controllers.keys())
-    }
-
-    /// Services that do nothing but keep the metadata: ZooKeeper servers, or KRaft's separate controllers.
-    pub fn keepers(&self) -> impl Iterator<Item = &String> {
-        self.ensemble().filter(|service| !self.brokers.contains_key(*service))
-    }
-
-    /// Whether a service is a broker, a ZooKeeper server or a controller.
-    pub fn is_server(&self, service: &str) -> bool {
-        self.brokers.contains_key(service) || self.ensemble().any(|own| own == service)
-    }
-
-    /// Every partition that the workload uses.
-    pub fn partitions(&self) -> impl Iterator<Item = (String, i32)> + '_ {
-        self.workload
-            .topics
-            .iter()
-            .flat_map(|topic| (0..self.workload.partitions).map(move |partition| (topic.clone(), partition)))
     }
 }
 

@@ -43,6 +43,8 @@ struct Current {
     title: String,
     started: Timestamp,
     steps: Steps,
+    /// What was told of a migration and is not taken note of yet.
+    migration: Vec<Kind>,
     ended: Option<(Timestamp, String)>,
     outcome: Option<String>,
 }
@@ -56,6 +58,12 @@ impl Follower {
             lab: lab.clone(),
             current: None,
         }
+    }
+
+    /// What the run that goes on has told of a migration since this was asked last.
+    pub(super) fn migration(&mut self) -> Vec<Kind> {
+        let going_on = self.current.as_mut().filter(|current| current.ended.is_none());
+        going_on.map_or_else(Vec::new, |current| std::mem::take(&mut current.migration))
     }
 
     /// The run that is being recorded at this moment, or ended just before. A run that cannot be read is none.
@@ -126,6 +134,7 @@ impl Current {
             title: String::new(),
             started: Timestamp::now(),
             steps: Steps::default(),
+            migration: Vec::new(),
             ended: None,
             outcome: None,
         })
@@ -158,6 +167,7 @@ impl Current {
                 self.started = event.wall;
             }
             Kind::StepsPlanned { drill, .. } => self.title.clone_from(drill),
+            Kind::MigrationStarted { .. } | Kind::MigrationEnded { .. } => self.migration.push(event.kind.clone()),
             Kind::RunEnded { outcome } => self.ended = Some((event.wall, outcome.clone())),
             _ => {}
         }

@@ -140,10 +140,15 @@ impl Lab {
             since: fault.since,
         });
         let state = State::of(&self.watched.topology.project, &self.watched.expected, view, model);
+        let run = self.follower.look(Timestamp::now());
+        // Only the run knows how far the lab is.
+        for event in self.follower.migration() {
+            self.watched.timeline.emit("khd", event);
+        }
         State {
             latency: latency.filter(|_| state.lab == "up"),
             faults: faults.collect(),
-            run: self.follower.look(Timestamp::now()),
+            run,
             ..state
         }
     }

@@ -1,8 +1,11 @@
 //! KRaft: the same lab without ZooKeeper, in both of its forms.
 
+use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::browser::{Browser, Look};
 use crate::monitoring::{all_fired, every_panel_had_data, seen_while};
+use crate::page::{HEALTHY, all};
 use crate::prometheus::Prometheus;
 use crate::support::{Lab, status};
 
@@ -26,8 +29,57 @@ fn brokers_that_are_controllers_too_lose_one_and_the_leader_of_their_quorum_free
 
     lab.run(&["fail", "zookeeper1"], 3)
         .says("there is no zookeeper1 in this lab, whose metadata is kept by its brokers");
+    what_came_with_kraft_is_shown_scaled_and_restored(&lab);
     lab.run(&["down"], 0).says("is gone");
     assert_eq!(lab.left(), [""; 0]);
+}
+
+/// Members of the new group protocol, copiers, and the page and the commands with them.
+fn what_came_with_kraft_is_shown_scaled_and_restored(lab: &Lab) {
+    let settings = [
+        "monitoring.ui=false",
+        "consumer.group-protocol=consumer",
+        "copier.replicas=1",
+    ];
+    let set = settings.iter().flat_map(|setting| ["--set", setting]);
+    let up: Vec<&str> = ["up", "--flavor", "kraft"].into_iter().chain(set).collect();
+    lab.run(&up, 0).says("is ready: 3 brokers that are controllers too");
+    lab.run(&["scale", "producer=2", "consumer=3"], 0)
+        .says("2 producers and 3 consumers run");
+
+    let mut serving = lab.start(&["serve"]);
+    serving.until("showing lab khdtest-kraft");
+    let desk = Look {
+        width: 1280,
+        height: 2000,
+        dark: false,
+    };
+    let page = Browser::open(&format!("http://{}/", lab.published(8088)), &desk);
+    page.wait_for("the lab is shown as healthy", HEALTHY);
+    let members = "document.querySelectorAll('#group [data-member]').length === 3";
+    page.wait_for("the members of the new protocol are shown", members);
+    page.wait_for("each partition has a leader", &format!("{} === 30", all("leader")));
+
+    let killed = lab.run(&["fail", "copier-1", "--how", "kill", "--json"], 0).json();
+    for id in ["fault-effective", "exactly-once", "lost-write", "group-recovered"] {
+        assert_eq!(status(&killed, id), "passed", "{id}");
+    }
+
+    let leave = ["fail", "kafka3", "--how", "kill", "--leave", "--for", "5s", "--json"];
+    let left = lab.run(&leave, 0).json();
+    assert_eq!(left["status"], "passed");
+    lab.run(&["status"], 0).says("kill of kafka3 since");
+    page.wait_for(
+        "kafka3 is silent",
+        "document.querySelector('[data-node=\"kafka3\"]').dataset.state === 'silent'",
+    );
+    lab.run(&["restore"], 0)
+        .says("undid kill of kafka3")
+        .says("the lab is whole");
+    page.wait_for("the lab is shown as healthy again", HEALTHY);
+    assert_eq!(page.ask("document.documentElement.dataset.errors ?? null"), Value::Null);
+    serving.signal(Signal::TERM);
+    serving.ends(Some(0));
 }
 
 #[test]

@@ -11,10 +11,11 @@ use crate::browser::{Browser, Look};
 use crate::prometheus::get;
 use crate::support::Lab;
 
-const HEALTHY: &str = "document.querySelector('#health').dataset.healthy === 'true'";
+/// Whether the page shows the lab as healthy.
+pub const HEALTHY: &str = "document.querySelector('#health').dataset.healthy === 'true'";
 
 /// How many cells of the grid have a role.
-fn all(role: &str) -> String {
+pub fn all(role: &str) -> String {
     format!("document.querySelectorAll('td[data-role=\"{role}\"]').length")
 }
 

@@ -39,12 +39,20 @@ pub fn file(path: &str) -> anyhow::Result<(String, String)> {
     Ok((path.to_owned(), text))
 }
 
+/// What is to be run.
+pub struct Found {
+    /// The drills.
+    pub scripts: Vec<Script>,
+    /// Those of a tag that want a lab that cannot be, with these settings: each with the reason.
+    pub unfit: Vec<(String, String)>,
+}
+
 /// The drills of these names, and those of a tag that come with khd, each once.
 ///
 /// # Errors
-/// When there is none of a name or of the tag, or all that is wrong with one.
-pub fn scripts(names: &[String], tag: Option<&str>, base: &Settings) -> anyhow::Result<Vec<Script>> {
-    let mut scripts: Vec<Script> = Vec::new();
+/// When there is none of a name or of the tag, or all that is wrong with one that is named.
+pub fn scripts(names: &[String], tag: Option<&str>, base: &Settings) -> anyhow::Result<Found> {
+    let (mut scripts, mut unfit): (Vec<Script>, Vec<(String, String)>) = (Vec::new(), Vec::new());
     for name in names {
         let (file, text) = text(name)?;
         scripts.push(Script::read(&file, &text, base).map_err(Expected::from)?);
@@ -54,11 +62,15 @@ pub fn scripts(names: &[String], tag: Option<&str>, base: &Settings) -> anyhow::
             if scripts.iter().all(|script| script.name != known.name) {
                 let text = shipped::text(&known.name).unwrap_or_default();
                 let file = format!("{}.yaml", known.name);
-                scripts.push(Script::read(&file, text, base).map_err(Expected::from)?);
+                match Script::read(&file, text, base).map_err(Expected::from) {
+                    Ok(script) => scripts.push(script),
+                    // It is right by itself, as all are that come with khd.
+                    Err(error) => unfit.push((known.name, error.message)),
+                }
             }
         }
     }
-    Ok(scripts)
+    Ok(Found { scripts, unfit })
 }
 
 /// Those of a tag that come with khd.

@@ -41,6 +41,8 @@ pub enum State {
     Changed,
     /// Its log is not what was acknowledged any more, or it did not recover.
     Spoilt,
+    /// It is on its way from ZooKeeper to KRaft, or has come there, and is not what its settings say.
+    Migrated,
 }
 
 impl Host {
@@ -77,7 +79,7 @@ impl Host {
         }
         let changes = Changes::between(&self.lab.settings, wanted);
         match (self.state, changes) {
-            (State::Spoilt, _) => {
+            (State::Spoilt | State::Migrated, _) => {
                 self.renew(wanted, "the drill before has left its mark on it", cancel)
                     .await
             }
@@ -104,7 +106,7 @@ impl Host {
             // It would be made anew for nothing: the fault is still there to be undone.
             Some(_) if self.lab.journal().require_empty().is_err() => Ok(()),
             None if !self.is_up => Ok(()),
-            None if keep => {
+            None if keep && self.state != State::Migrated => {
                 tell!("the lab is kept; remove it with khd down");
                 Ok(())
             }

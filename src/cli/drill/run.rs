@@ -78,7 +78,8 @@ pub struct Args {
 
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let base = settings.of_lab(&settings.state()?)?.settings;
-    let scripts = find::scripts(&args.drills, args.tag.as_deref(), &base)?;
+    let found = find::scripts(&args.drills, args.tag.as_deref(), &base)?;
+    let (scripts, unfit) = (found.scripts, found.unfit);
     let is_soak = |script: &Script| matches!(script.course, Course::Soak(_));
     if args.length.is_some() && !scripts.iter().any(is_soak) {
         return Err(Expected::usage("--for is how long a soak takes, and none of these drills is one").into());
@@ -101,7 +102,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
     let seed = args.seed.unwrap_or_else(any_seed);
     tell!("seed {seed}");
     let mut host = Host::of(lab).await?;
-    let mut rows = Vec::new();
+    let mut rows: Vec<Row> = unfit.iter().map(|(name, why)| skipped(name, seed, why)).collect();
     let ended = all(&args, &groups, seed, &mut host, &cancel, &mut rows).await;
     let left = host.leave(args.keep_lab).await;
     let text = match args.result.json() {
@@ -144,6 +145,11 @@ async fn all(
 ) -> anyhow::Result<()> {
     for group in groups {
         for script in &group.scripts {
+            let wanted = host.lab.with(group.settings.clone());
+            if let Some(why) = unsuited(&wanted, script, seed, args) {
+                rows.push(skipped(&script.name, seed, &why));
+                continue;
+            }
             for time in 0..args.repeat {
                 let seed = seed.wrapping_add(u64::from(time));
                 host.prepare(&group.settings, cancel).await?;
@@ -171,29 +177,16 @@ async fn one(
     let name = &script.name;
     let plan = script.plan(&host.lab.topology, host.lab.limits(), seed, args.length);
     let actions = plan.actions();
-    let migrates = actions.iter().any(|action| matches!(action, Action::Migrate(_)));
+    let migrates = migrates(&actions);
     let to_migrate = migrates.then(|| host.lab.to_migrate());
     let lab = to_migrate.as_ref().unwrap_or(&host.lab);
-    let unsuited = script.unsuited(lab.topology.flavor);
-    let why = match unsuited {
-        Some(why) => Some(why),
-        None => impossible(lab, &actions).await?,
-    };
-    if let Some(why) = why {
-        tell!("{name} is skipped: {why}");
-        return Ok(Row::not_judged(
-            name,
-            seed,
-            None,
-            Status::Skipped,
-            Exit::NoVerdict,
-            &why,
-        ));
+    if let Some(why) = impossible(lab, &actions).await? {
+        return Ok(skipped(name, seed, &why));
     }
     tell!("\n{name}: {}", script.purpose);
     if migrates {
-        // Whatever becomes of the run: the cluster is not what its settings say any more.
-        host.note(State::Spoilt);
+        // Whatever becomes of the run.
+        host.note(State::Migrated);
         tell!("the lab and its data are not kept after this: there is no way back for a cluster that has migrated");
     }
     let lab = to_migrate.as_ref().unwrap_or(&host.lab);
@@ -256,36 +249,57 @@ async fn judged(args: &Args, name: &str, seed: u64, lab: &Lab, run: &RunFolder) 
     Ok(Row::judged(name, seed, judgement.report))
 }
 
-/// Why lab, engine or kernel do not allow one of the drill's faults, if they do not.
-async fn impossible(lab: &Lab, actions: &[&Action]) -> anyhow::Result<Option<String>> {
-    let means = lab.means(lab.topology.expectation(lab.settings.session_timeout()));
-    if actions.iter().any(|action| matches!(action, Action::Migrate(_))) {
+/// The result of a drill that is not run, and why.
+fn skipped(name: &str, seed: u64, why: &str) -> Row {
+    tell!("{name} is skipped: {why}");
+    Row::not_judged(name, seed, None, Status::Skipped, Exit::NoVerdict, why)
+}
+
+/// Whether a drill takes the cluster to another phase of its migration.
+fn migrates(actions: &[&Action]) -> bool {
+    actions.iter().any(|action| matches!(action, Action::Migrate(_)))
+}
+
+/// Why a drill makes no sense on a lab that is as it wants it, if it does not: nothing is brought up for it then.
+fn unsuited(lab: &Lab, script: &Script, seed: u64, args: &Args) -> Option<String> {
+    if let Some(why) = script.unsuited(lab.topology.flavor) {
+        return Some(why);
+    }
+    let plan = script.plan(&lab.topology, lab.limits(), seed, args.length);
+    let actions = plan.actions();
+    let to_migrate = migrates(&actions).then(|| lab.to_migrate());
+    if to_migrate.is_some() {
         if lab.topology.flavor.is_kraft() {
-            return Ok(Some("KRaft keeps the metadata already".into()));
+            return Some("KRaft keeps the metadata already".into());
         }
         if lab.settings.data == Data::Keep {
-            return Ok(Some(
-                "the lab's data is to be kept, and there is no way back for it".into(),
-            ));
+            return Some("the lab's data is to be kept, and there is no way back for it".into());
         }
         let after = Settings {
             flavor: Flavor::KraftSeparate,
             ..lab.settings.clone()
         };
         if let Err(error) = check(&after) {
-            return Ok(Some(format!(
+            return Some(format!(
                 "the lab's settings do not go with controllers: {}",
                 error.message
-            )));
+            ));
         }
     }
+    let topology = &to_migrate.as_ref().unwrap_or(lab).topology;
+    let targets = actions.iter().flat_map(|action| match action {
+        Action::Fail(fail) => fail.targets.as_slice(),
+        _ => &[],
+    });
+    let mut missing = targets.filter_map(|target| target.there(topology).err());
+    missing.next().map(|why| why.message)
+}
+
+/// Why engine or kernel do not allow one of the drill's faults, if they do not.
+async fn impossible(lab: &Lab, actions: &[&Action]) -> anyhow::Result<Option<String>> {
+    let means = lab.means(lab.topology.expectation(lab.settings.session_timeout()));
     let mut asked = BTreeSet::new();
     for action in actions {
-        if let Action::Fail(fail) = action
-            && let Some(why) = fail.targets.iter().find_map(|target| target.there(&lab.topology).err())
-        {
-            return Ok(Some(why.message));
-        }
         if let Action::Fail(fail) = action
             && asked.insert(fail.how.name())
             && let Err(error) = fail.how.fault().possible(&means).await

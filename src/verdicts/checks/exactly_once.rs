@@ -32,7 +32,7 @@ impl Check for ExactlyOnce {
     }
 
     fn judge(&self, evidence: &Evidence) -> Finding {
-        if conditions::copiers(&evidence.after, &evidence.expected) == 0 {
+        if !conditions::has_had_copiers(&evidence.after, &evidence.expected) {
             return Finding::skipped("the lab has no copiers");
         }
         let Some(messages) = evidence
@@ -43,6 +43,7 @@ impl Check for ExactlyOnce {
             return Finding::new(Status::NoData, "the copies could not be read");
         };
         let log = &messages.log;
+        let copy_still = conditions::copiers(&evidence.after, &evidence.expected) > 0;
         let copies: BTreeMap<TopicPartition, &CopyLog> = log.copies.iter().map(|copy| (copy.key(), copy)).collect();
         let mut found = Found::none(messages);
         let mut kinds: BTreeMap<&str, u64> = BTreeMap::new();
@@ -60,6 +61,9 @@ impl Check for ExactlyOnce {
                 *kinds.entry(kind).or_default() += count;
                 found.add_many(count, || anomaly.with("count", count));
             });
+        }
+        if copied == 0 && behind == 0 && found.count == 0 && unread == 0 {
+            return Finding::new(Status::NoData, "there is no record that could have a copy");
         }
         let summary = match (found.count, behind) {
             (0, 0) => format!("each of {copied} records has one copy, in the order of the records"),
@@ -89,7 +93,7 @@ impl Check for ExactlyOnce {
                 "{}, as far as it is known: {unread} partitions or their copies were not read from beginning to end",
                 finding.summary
             );
-        } else if finding.status == Status::Passed && behind > 0 {
+        } else if finding.status == Status::Passed && behind > 0 && copy_still {
             finding.status = Status::Hung;
         }
         finding
@@ -138,7 +142,10 @@ fn tell(partition: &TopicPartition, compared: Compared, mut add: impl FnMut(&'st
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::timeline::event::Kind;
+    use crate::topology::COPIER;
     use crate::verdicts::checks::testing::Drill;
+    use crate::workload::audit::PartitionLog;
 
     fn found(copies: &[(u64, u64, i64)], committed: i64) -> Finding {
         ExactlyOnce.judge(&Drill::good().copied(copies, committed).evidence())
@@ -180,6 +187,39 @@ mod tests {
         assert_eq!(late.measured["behind"], 10);
         // What is lost is worse than what is late.
         assert_eq!(found(&[(0, 80, 0)], 90).status, Status::Failed);
+    }
+
+    #[test]
+    fn what_copiers_did_is_judged_when_they_are_gone_but_not_what_they_left() {
+        let scaled = Kind::Scaled {
+            service: COPIER.into(),
+            replicas: 0,
+        };
+        let gone = |copies: &[(u64, u64, i64)], committed| {
+            let drill = Drill::good()
+                .copied(copies, committed)
+                .beside(20, "khd", scaled.clone());
+            ExactlyOnce.judge(&drill.evidence()).status
+        };
+        assert_eq!(gone(&[(0, 60, 0), (50, 50, 61)], 100), Status::Failed);
+        assert_eq!(gone(&[(0, 90, 0)], 90), Status::Passed);
+    }
+
+    #[test]
+    fn where_nothing_was_written_nothing_is_proven() {
+        let mut evidence = Drill::good().copied(&[(0, 100, 0)], 100).evidence();
+        let log = &mut evidence.messages.as_mut().unwrap().log;
+        let empty = |log: &PartitionLog| PartitionLog {
+            topic: log.topic.clone(),
+            partition: log.partition,
+            ..PartitionLog::default()
+        };
+        log.partitions.iter_mut().for_each(|log| *log = empty(log));
+        for copy in &mut log.copies {
+            copy.log = empty(&copy.log);
+            (copy.committed, copy.end) = (0, 0);
+        }
+        assert_eq!(ExactlyOnce.judge(&evidence).status, Status::NoData);
     }
 
     #[test]

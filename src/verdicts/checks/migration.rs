@@ -44,15 +44,19 @@ impl Check for Migration {
         };
         let (acks, deliveries) = (ledgers.acks(), ledgers.deliveries());
         let longest = |activities, window| gap::gaps(evidence, activities, window).into_values().max();
+        let workload = &evidence.expected.workload;
+        let longest = |clients: u16, activities, window| match clients {
+            0 => 0,
+            _ => longest(activities, window).unwrap_or(0),
+        };
         let mut worst = (0, last.phase);
+        let mut by_step = Vec::new();
         let mut told = Vec::new();
         for step in &steps {
             let window = step.window(evidence);
-            let write = longest(&acks, window).unwrap_or(0);
-            let read = match evidence.expected.workload.consumers {
-                0 => 0,
-                _ => longest(&deliveries, window).unwrap_or(0),
-            };
+            let write = longest(workload.producers, &acks, window);
+            let read = longest(workload.consumers, &deliveries, window);
+            by_step.push(format!("{} {}", step.phase, readable(write.max(read))));
             worst = worst.max((write.max(read), step.phase));
             told.push(json!({
                 "phase": step.phase, "took_ms": window.to - window.from, "without_acknowledgement_ms": write,
@@ -60,11 +64,10 @@ impl Check for Migration {
             }));
         }
         let summary = format!(
-            "{} steps to {}; longest without an acknowledgement or a delivery: {} on the way to {}",
-            steps.len(),
-            last.phase,
+            "longest without an acknowledgement or a delivery: {} on the way to {} (step by step: {})",
             readable(worst.0),
-            worst.1
+            worst.1,
+            by_step.join(", ")
         );
         Finding::measured(self, evidence, None, worst.0 as f64, summary).with("steps", told)
     }

@@ -30,18 +30,20 @@ impl Check for QuorumRestored {
 
     fn judge(&self, evidence: &Evidence) -> Finding {
         let expected = &evidence.expected;
-        if !evidence.after.is_throughout(Phase::has_kraft_brokers) {
+        if !evidence.after.is_throughout(Phase::is_controlled_by_kraft) {
             return Finding::skipped("ZooKeeper keeps the metadata");
         }
         if evidence.after.quorum.is_none() {
             return Finding::new(Status::Unknown, "no controller told of the metadata quorum");
         }
+        // In migration mode, brokers read no metadata log yet.
+        let has_brokers = evidence.after.is_throughout(Phase::has_kraft_brokers);
         let (voters, nodes) = (
             expected.controllers.len(),
             expected
                 .controllers
                 .values()
-                .chain(expected.brokers.values())
+                .chain(expected.brokers.values().filter(|_| has_brokers))
                 .collect::<BTreeSet<_>>()
                 .len(),
         );

@@ -189,7 +189,7 @@ impl Copier<'_> {
             if batch.is_empty() {
                 continue;
             }
-            if transaction::commit(clients, &batch, self.cancel)? {
+            if transaction::commit(clients.producer(), clients.consumer(), &batch, self.cancel)? {
                 self.totals.copied += batch.len() as u64;
                 batch.clear();
                 self.log_progress();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{Message as _, OwnedMessage};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::topology::copy_of;
 use crate::workload::copy::batch::Batch;
-use crate::workload::copy::clients::Clients;
 use crate::workload::copy::context::Context;
 use crate::workload::message::{Message, now_ms};
 
@@ -31,10 +30,14 @@ pub fn init(producer: &ThreadedProducer<Context>, cancel: &CancellationToken) ->
 ///
 /// # Errors
 /// When it is not known how it ended, or the clients cannot go on; or when cancelled.
-pub fn commit(clients: &Clients, batch: &Batch, cancel: &CancellationToken) -> anyhow::Result<bool> {
-    let producer = clients.producer();
+pub fn commit(
+    producer: &ThreadedProducer<Context>,
+    member: &BaseConsumer<Context>,
+    batch: &Batch,
+    cancel: &CancellationToken,
+) -> anyhow::Result<bool> {
     producer.begin_transaction()?;
-    let Err(error) = try_to_commit(clients, batch, cancel) else {
+    let Err(error) = try_to_commit(producer, member, batch, cancel) else {
         return Ok(true);
     };
     producer.context().trouble(&format!(
@@ -46,14 +49,18 @@ pub fn commit(clients: &Clients, batch: &Batch, cancel: &CancellationToken) -> a
     Ok(false)
 }
 
-fn try_to_commit(clients: &Clients, batch: &Batch, cancel: &CancellationToken) -> anyhow::Result<()> {
-    let producer = clients.producer();
+fn try_to_commit(
+    producer: &ThreadedProducer<Context>,
+    member: &BaseConsumer<Context>,
+    batch: &Batch,
+    cancel: &CancellationToken,
+) -> anyhow::Result<()> {
     let mut value = Vec::new();
     for record in batch.records() {
         send(producer, record, &mut value)?;
     }
     // With it the coordinator refuses a member that the group has given up.
-    let member = clients.consumer().group_metadata();
+    let member = member.group_metadata();
     let member = member.ok_or_else(|| anyhow::anyhow!("the consumer is in no group"))?;
     let offsets = batch.offsets();
     tried(cancel, || producer.send_offsets_to_transaction(&offsets, &member, TRY))?;
