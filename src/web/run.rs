@@ -231,6 +231,7 @@ mod tests {
     use crate::timeline::event::SCHEMA;
     use crate::timeline::limits::Limits;
     use crate::topology::Topology;
+    use crate::topology::migration::Phase;
 
     /// A run that is being recorded, as another khd does it.
     struct Recording {
@@ -356,6 +357,23 @@ mod tests {
         );
         assert_eq!(follower.look(recording.after(90_000)), None, "it is of the past");
         drop(lock);
+    }
+
+    #[test]
+    fn a_migration_is_told_once_while_its_run_goes_on() {
+        let (runs, lab) = (tempfile::tempdir().unwrap(), lab());
+        let _lock = lab.lock("khd drill run migrate-to-kraft").unwrap();
+        let mut follower = Follower::new(runs.path(), "khd", &lab);
+        let mut recording = Recording::begin(runs.path(), "khd");
+        let phase = Phase::Controllers;
+        recording.tell(500, Kind::MigrationStarted { phase });
+        follower.look(recording.after(600)).unwrap();
+        assert_eq!(follower.migration(), [Kind::MigrationStarted { phase }]);
+        assert_eq!(follower.migration(), []);
+        recording.tell(700, Kind::MigrationEnded { phase });
+        recording.tell(800, Kind::RunEnded { outcome: "done".into() });
+        follower.look(recording.after(900)).unwrap();
+        assert_eq!(follower.migration(), [], "the lab is about to go");
     }
 
     #[test]

@@ -90,3 +90,25 @@ pub fn tagged(tag: &str) -> Result<Vec<Script>, Expected> {
     }
     Ok(all.into_iter().filter(|script| script.is_tagged(tag)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Flavor, KAFKA_3};
+
+    #[test]
+    fn a_drill_of_a_tag_that_does_not_go_with_the_settings_stops_no_other() {
+        let mut base = Settings {
+            flavor: Flavor::KraftSeparate,
+            ..Settings::default()
+        };
+        base.kafka.version = Some(KAFKA_3.into());
+        let found = scripts(&[], Some("client"), &base).unwrap();
+        let unfit: Vec<&str> = found.unfit.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(unfit, ["group-protocol-consumer"]);
+        assert!(found.unfit[0].1.contains("Kafka 4"), "{}", found.unfit[0].1);
+        assert!(found.scripts.iter().any(|script| script.name == "consumer-kill"));
+        // By its name it is wanted.
+        assert!(scripts(&["group-protocol-consumer".into()], None, &base).is_err());
+    }
+}

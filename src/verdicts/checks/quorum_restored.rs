@@ -111,4 +111,15 @@ mod tests {
         assert_eq!(found(Drill::kraft().left_in_place()).status, Status::Skipped);
         assert_eq!(found(Drill::kraft().without_fault()).status, Status::Passed);
     }
+
+    #[test]
+    fn controllers_are_judged_as_soon_as_they_keep_the_metadata() {
+        let migrated = |to| {
+            let drill = Drill::good().migrates(1, Phase::Controllers, Some(2));
+            found(drill.migrates(3, to, Some(4))).status
+        };
+        assert_eq!(migrated(Phase::ZooKeeper), Status::Skipped);
+        // None of them has told of a quorum.
+        assert_eq!(migrated(Phase::Hybrid), Status::Unknown);
+    }
 }
