@@ -226,12 +226,16 @@ fn since(then: Timestamp, now: Timestamp) -> Duration {
 mod tests {
     use std::io::Write as _;
 
+    use std::sync::Arc;
+
     use super::*;
     use crate::settings::Settings;
     use crate::timeline::event::SCHEMA;
     use crate::timeline::limits::Limits;
+    use crate::timeline::record::Timeline;
     use crate::topology::Topology;
     use crate::topology::migration::Phase;
+    use crate::web::{Site, Watched, watch};
 
     /// A run that is being recorded, as another khd does it.
     struct Recording {
@@ -374,6 +378,40 @@ mod tests {
         recording.tell(800, Kind::RunEnded { outcome: "done".into() });
         follower.look(recording.after(900)).unwrap();
         assert_eq!(follower.migration(), [], "the lab is about to go");
+    }
+
+    #[tokio::test]
+    async fn who_watches_learns_of_a_migration_from_its_run() {
+        let (runs, lab) = (tempfile::tempdir().unwrap(), lab());
+        let _lock = lab.lock("khd drill run migrate-to-kraft").unwrap();
+        let topology = Topology::of(&Settings::default());
+        let timeline = Timeline::unrecorded();
+        let watched = Watched {
+            expected: topology.expectation(Duration::from_secs(18)),
+            topology,
+            timeline: timeline.clone(),
+            dir: lab,
+            runs: runs.path().to_owned(),
+        };
+        let site = Arc::new(Site::new(runs.path()));
+        let watching = tokio::spawn(watch(watched, site.clone()));
+        let mut recording = Recording::begin(runs.path(), "khd");
+        let phase = Phase::Controllers;
+        recording.tell(500, Kind::MigrationStarted { phase });
+        let mut view = timeline.view();
+        let told = view.wait_for(|view| view.phases() == (Phase::ZooKeeper, phase));
+        tokio::time::timeout(Duration::from_secs(20), told)
+            .await
+            .unwrap()
+            .unwrap();
+        // It goes on.
+        let mut states = site.state();
+        states.changed().await.unwrap();
+        assert_eq!(
+            states.borrow_and_update().run.as_ref().unwrap().name,
+            recording.run.name()
+        );
+        watching.abort();
     }
 
     #[test]

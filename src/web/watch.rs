@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::feed::Feed;
 use super::run::Follower;
 use super::site::{Sample, Site};
-use super::state::{Fault, Latencies, Quantiles, State};
+use super::state::{Fault, Latencies, Quantiles, Run, State};
 use crate::faults::Injection;
 use crate::faults::journal::Journal;
 use crate::live::screen::{Model, OpenGaps, Screen};
@@ -72,8 +72,9 @@ async fn keep(watched: Watched, mut events: broadcast::Receiver<Event>, site: Ar
             },
             _ = states.tick() => {
                 lab.follow_journal();
+                let run = lab.follow_run();
                 lab.feed.of_gaps(lab.started()).into_iter().for_each(|line| site.add_line(line));
-                site.set_state(lab.state(&view.borrow(), *latency.borrow()));
+                site.set_state(lab.state(&view.borrow(), run, *latency.borrow()));
             }
             _ = samples.tick() => site.add_sample(sample(&site.state().borrow())),
         }
@@ -127,7 +128,16 @@ impl Lab {
         self.faults = now;
     }
 
-    fn state(&mut self, view: &View, latency: Option<Latencies>) -> State {
+    /// The run that goes on. Tells the timeline how far that has brought a migration, which nobody else knows.
+    fn follow_run(&mut self) -> Option<Run> {
+        let run = self.follower.look(Timestamp::now());
+        for event in self.follower.migration() {
+            self.watched.timeline.emit("khd", event);
+        }
+        run
+    }
+
+    fn state(&mut self, view: &View, run: Option<Run>, latency: Option<Latencies>) -> State {
         let count = |service: &str| view.containers.keys().filter(|(of, _)| of == service).count() as u16;
         // Scaling is another khd's doing.
         self.watched.expected.workload.producers = count(PRODUCER);
@@ -140,11 +150,6 @@ impl Lab {
             since: fault.since,
         });
         let state = State::of(&self.watched.topology.project, &self.watched.expected, view, model);
-        let run = self.follower.look(Timestamp::now());
-        // Only the run knows how far the lab is.
-        for event in self.follower.migration() {
-            self.watched.timeline.emit("khd", event);
-        }
         State {
             latency: latency.filter(|_| state.lab == "up"),
             faults: faults.collect(),
