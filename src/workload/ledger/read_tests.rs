@@ -376,7 +376,7 @@ fn lines_that_are_read_without_a_detour_are_read_as_any_other() {
         r#"{"line":"latency","at":9,"partitions":[{"topic":"t","partition":1,"producer":"p","micros":[[10,1]]}]}"#,
         r#"{"line":"closed","at":9}"#,
     ] {
-        let read = parse(&line).unwrap();
+        let read = parse(line).unwrap();
         assert_eq!(read, serde_json::from_str(line).unwrap(), "{line}");
     }
     for line in [
@@ -384,7 +384,7 @@ fn lines_that_are_read_without_a_detour_are_read_as_any_other() {
         r#"{"line":"committed","at":9}"#,
         r#"{"line":"settled"}"#,
     ] {
-        assert!(parse(&line).is_err(), "{line}");
+        assert!(parse(line).is_err(), "{line}");
     }
 }
 
