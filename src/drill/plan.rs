@@ -90,8 +90,7 @@ impl Plan {
         of(&self.steps)
     }
 
-    /// One fault, held for a while and until the lab has settled without its targets, and then undone; one that is left stays
-    /// until the lab has settled, and for a while.
+    /// One fault, held for a while and until the lab has settled without its targets, and then undone.
     pub fn of_one(fail: Fail, hold: Duration, leave: bool, limits: Limits, seed: u64) -> Self {
         let words: Vec<String> = fail.targets.iter().map(Selector::to_string).collect();
         let drill = format!("{}-{}", fail.how.name(), words.join("-"));
@@ -105,13 +104,13 @@ impl Plan {
             within,
         };
         let mut steps = vec![Step::Do(Action::Fail(fail))];
-        let (hold, settled) = (Step::Do(Action::Wait(hold)), Step::Do(settled));
-        match (stays, leave) {
-            (false, _) => steps.push(settled),
-            // So that the lab has settled when the fault is undone.
-            (true, false) => steps.extend([hold, settled, Step::Do(Action::Restore(Some(label)))]),
-            // So that what had waited for the lab to settle is sent and read when the run ends.
-            (true, true) => steps.extend([settled, hold]),
+        if stays {
+            steps.push(Step::Do(Action::Wait(hold)));
+        }
+        // Last, so that the lab has settled when the fault is undone.
+        steps.push(Step::Do(settled));
+        if stays && !leave {
+            steps.push(Step::Do(Action::Restore(Some(label))));
         }
         Self {
             drill,

@@ -29,13 +29,13 @@ fn brokers_that_are_controllers_too_lose_one_and_the_leader_of_their_quorum_free
 
     lab.run(&["fail", "zookeeper1"], 3)
         .says("there is no zookeeper1 in this lab, whose metadata is kept by its brokers");
-    what_came_with_kraft_is_shown_scaled_and_restored(&lab);
+    what_came_with_kraft_is_shown_and_scaled(&lab);
     lab.run(&["down"], 0).says("is gone");
     assert_eq!(lab.left(), [""; 0]);
 }
 
 /// Members of the new group protocol, copiers, and the page and the commands with them.
-fn what_came_with_kraft_is_shown_scaled_and_restored(lab: &Lab) {
+fn what_came_with_kraft_is_shown_and_scaled(lab: &Lab) {
     let settings = [
         "monitoring.ui=false",
         "consumer.group-protocol=consumer",
@@ -65,17 +65,6 @@ fn what_came_with_kraft_is_shown_scaled_and_restored(lab: &Lab) {
         assert_eq!(status(&killed, id), "passed", "{id}");
     }
 
-    let leave = ["fail", "kafka3", "--how", "kill", "--leave", "--for", "5s", "--json"];
-    let left = lab.run(&leave, 0).json();
-    assert_eq!(left["status"], "passed");
-    lab.run(&["status"], 0).says("kill of kafka3 since");
-    page.wait_for(
-        "kafka3 is silent",
-        "document.querySelector('[data-node=\"kafka3\"]').dataset.state === 'silent'",
-    );
-    lab.run(&["restore"], 0)
-        .says("undid kill of kafka3")
-        .says("the lab is whole");
     page.wait_for("the lab is shown as healthy again", HEALTHY);
     assert_eq!(page.ask("document.documentElement.dataset.errors ?? null"), Value::Null);
     serving.signal(Signal::TERM);

@@ -66,7 +66,7 @@ pub struct Args {
     /// [default: 20s]
     #[arg(long = "for", value_name = "TIME", value_parser = hold)]
     hold: Option<Duration>,
-    /// Do not undo it; --for begins once the lab has settled
+    /// Do not undo it after that
     #[arg(long)]
     leave: bool,
     /// Decides who is hit at random; without it the clock does
