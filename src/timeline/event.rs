@@ -120,7 +120,7 @@ pub enum Kind {
         /// The command, as typed.
         command: String,
         /// What must be true of the lab.
-        // Boxed, so that every other event is less than half as large.
+        // Boxed: it is by far the largest, and every other event would take as much room.
         expectation: Box<Expectation>,
         /// Limits that the verdicts are judged by.
         limits: Limits,
