@@ -28,6 +28,7 @@ mod notice;
 mod open;
 mod produce;
 mod ps;
+mod ready;
 mod render;
 mod report;
 mod reports;

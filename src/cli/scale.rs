@@ -1,8 +1,9 @@
 //! `khd scale`.
 
 use crate::cli::lab::{Lab, command_line, unless_interrupted};
+use crate::cli::ready::settled;
 use crate::cli::terminal::Steps;
-use crate::cli::{interrupt, settings, up};
+use crate::cli::{interrupt, settings};
 use crate::drill::machine::Outcome;
 use crate::engine::converge;
 use crate::error::{Exit, Expected, nearest};
@@ -51,7 +52,7 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
             _ => expected.workload.consumers = *count,
         }
     }
-    match up::settled(&lab, &expected, &cancel).await {
+    match settled(&lab, &expected, &cancel).await {
         Outcome::Done => {
             let group = match expected.workload.consumers {
                 0 => String::new(),

@@ -459,7 +459,7 @@ mod tests {
         );
         assert_eq!(ending, Ending::Judge);
         let (begun, ending) = run(&one(true), |_| Outcome::Done);
-        assert_eq!(begun, ["healthy", "fail", "wait", "until", "audit"]);
+        assert_eq!(begun, ["healthy", "fail", "until", "wait", "audit"]);
         assert_eq!(ending, Ending::Judge);
     }
 

@@ -90,7 +90,8 @@ impl Plan {
         of(&self.steps)
     }
 
-    /// One fault, held for a while and until the lab has settled without its targets, and then undone.
+    /// One fault, held for a while and until the lab has settled without its targets, and then undone. One that is left is held
+    /// once the lab has settled: the rest has to go on for as long.
     pub fn of_one(fail: Fail, hold: Duration, leave: bool, limits: Limits, seed: u64) -> Self {
         let words: Vec<String> = fail.targets.iter().map(Selector::to_string).collect();
         let drill = format!("{}-{}", fail.how.name(), words.join("-"));
@@ -103,15 +104,14 @@ impl Plan {
             condition: Condition::Settled,
             within,
         };
-        let mut steps = vec![Step::Do(Action::Fail(fail))];
-        if stays {
-            steps.push(Step::Do(Action::Wait(hold)));
-        }
-        // Last, so that the lab has settled when the fault is undone.
-        steps.push(Step::Do(settled));
-        if stays && !leave {
-            steps.push(Step::Do(Action::Restore(Some(label))));
-        }
+        let (hold, restore) = (Action::Wait(hold), Action::Restore(Some(label)));
+        let after = match (stays, leave) {
+            (false, _) => vec![settled],
+            (true, true) => vec![settled, hold],
+            // Settled last, so that it is when the fault is undone.
+            (true, false) => vec![hold, settled, restore],
+        };
+        let steps = [Action::Fail(fail)].into_iter().chain(after).map(Step::Do).collect();
         Self {
             drill,
             steps,

@@ -400,13 +400,11 @@ mod tests {
         recording.tell(500, Kind::MigrationStarted { phase });
         let mut view = timeline.view();
         let told = view.wait_for(|view| view.phases() == (Phase::ZooKeeper, phase));
-        tokio::time::timeout(Duration::from_secs(20), told)
-            .await
-            .unwrap()
-            .unwrap();
+        let patience = Duration::from_secs(20);
+        tokio::time::timeout(patience, told).await.unwrap().unwrap();
         // It goes on.
         let mut states = site.state();
-        states.changed().await.unwrap();
+        tokio::time::timeout(patience, states.changed()).await.unwrap().unwrap();
         assert_eq!(
             states.borrow_and_update().run.as_ref().unwrap().name,
             recording.run.name()

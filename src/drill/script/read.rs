@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum as _;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::fields::{Fields, Found};
 use super::node::{Content, Entry, Node};
@@ -202,9 +202,4 @@ fn reasons(entry: &Entry, found: &mut Found) -> BTreeMap<String, String> {
         }
     }
     skip
-}
-
-/// Whether a value says nothing.
-pub(super) fn is_empty(value: &Value) -> bool {
-    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }

@@ -10,7 +10,6 @@ use super::Step;
 use super::fields::{Fields, Found};
 use super::node::{Content, Entry, Node, Place};
 use super::problem::Problem;
-use super::read::is_empty;
 use crate::drill::condition::Condition;
 use crate::drill::plan::{Action, Fail};
 use crate::faults::selector::Selector;
@@ -46,6 +45,7 @@ pub(super) struct Steps<'a> {
     in_place: BTreeSet<String>,
     /// How far the steps so far have brought a cluster of ZooKeeper's.
     phase: Phase,
+    /// Whether a step so far migrates, though it may have gone back since.
     migrates: bool,
     /// Where links are cut.
     cuts: Vec<Place>,
@@ -228,7 +228,7 @@ impl<'a> Steps<'a> {
         let one = std::slice::from_ref(node);
         let nodes = match &node.content {
             Content::List(items) => items.as_slice(),
-            Content::Scalar(value) if is_empty(value) => &[],
+            Content::Scalar(Value::Null) => &[],
             _ => one,
         };
         let mut targets = Vec::new();

@@ -67,7 +67,10 @@ impl Check for ExactlyOnce {
         }
         let summary = match (found.count, behind) {
             (0, 0) => format!("each of {copied} records has one copy, in the order of the records"),
-            (0, behind) => format!("{behind} records were not copied in time; the other {copied} were once each"),
+            (0, behind) if copy_still => {
+                format!("{behind} records were not copied in time; the other {copied} were once each")
+            }
+            (0, behind) => format!("each of {copied} records has one copy; the copiers that are gone left {behind}"),
             _ => {
                 let of: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
                 format!(

@@ -1,5 +1,6 @@
 //! A copier's two clients: a consumer that reads what is committed, and a transactional producer.
 
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -13,16 +14,16 @@ use crate::settings::{Assignment, GroupProtocol};
 use crate::workload::copy::context::Context;
 use crate::workload::copy::{Options, transaction};
 
-/// After how long without a heartbeat the group gives the copier up, as khd's consumers; and how long the coordinator lets a
-/// transaction of its be open. Who takes its partitions over has to wait for both.
-const PATIENCE_MS: &str = "10000";
+/// After how long without a heartbeat the group gives the copier up, as khd's consumers. Who takes its partitions over has to
+/// wait for that, and for the end of the transaction that it left open.
+const SESSION_TIMEOUT_MS: &str = "10000";
 /// How long the end may take, as that of a consumer.
 const LEAVE: Duration = Duration::from_secs(8);
 
 /// A consumer and a producer that go together.
 pub struct Clients {
     consumer: BaseConsumer<Context>,
-    producer: ThreadedProducer<Context>,
+    producer: Arc<ThreadedProducer<Context>>,
 }
 
 impl Clients {
@@ -39,6 +40,7 @@ impl Clients {
         consumer.subscribe(&topics)?;
         let (group, transactional_id) = (&options.group, &options.transactional_id);
         tracing::info!(copier = id, group, transactional_id, "copying {} topics", topics.len());
+        let producer = Arc::new(producer);
         Ok(Self { consumer, producer })
     }
 
@@ -48,7 +50,7 @@ impl Clients {
     }
 
     /// The producer.
-    pub fn producer(&self) -> &ThreadedProducer<Context> {
+    pub fn producer(&self) -> &Arc<ThreadedProducer<Context>> {
         &self.producer
     }
 
@@ -79,7 +81,7 @@ fn of_consumer(options: &Options, id: &str) -> ClientConfig {
             "partition.assignment.strategy",
             GroupProtocol::Classic.assignor(Assignment::Cooperative),
         )
-        .set("session.timeout.ms", PATIENCE_MS)
+        .set("session.timeout.ms", SESSION_TIMEOUT_MS)
         .set("heartbeat.interval.ms", "2500")
         .set("fetch.queue.backoff.ms", "10");
     client::overlay(&mut config, &options.properties);
@@ -90,7 +92,7 @@ fn of_producer(options: &Options, id: &str) -> ClientConfig {
     let mut config = client::config(&options.brokers, id);
     config
         .set("transactional.id", &options.transactional_id)
-        .set("transaction.timeout.ms", PATIENCE_MS);
+        .set("transaction.timeout.ms", transaction::TIMEOUT.as_millis().to_string());
     client::overlay(&mut config, &options.properties);
     config
 }
