@@ -7,12 +7,14 @@ use crate::cli::{interrupt, settings};
 use crate::drill::machine::Outcome;
 use crate::engine::converge;
 use crate::error::{Exit, Expected, nearest};
-use crate::settings::check::MOST_REPLICAS;
+use crate::settings::check::{MOST_REPLICAS, check};
 use crate::topology::{CONSUMER, COPIER, PRODUCER, Topology};
 
 /// Change how many producers, consumers or copiers run
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  khd scale producer=2\n  khd scale producer=2 consumer=3\n  khd scale consumer=0")]
+#[command(
+    after_help = "Examples:\n  khd scale producer=2\n  khd scale producer=2 consumer=3\n  khd scale consumer=0\n  khd scale copier=1"
+)]
 pub struct Args {
     /// producer=N, consumer=N or copier=N
     #[arg(required = true, value_name = "SERVICE=N", value_parser = settings::key_value, allow_hyphen_values = true)]
@@ -21,10 +23,17 @@ pub struct Args {
 
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let mut wanted = Vec::new();
-    let topology = Topology::of(&settings.wanted()?.settings);
+    let mut after = settings.wanted()?.settings;
+    let topology = Topology::of(&after);
     for (service, count) in &args.replicas {
-        wanted.push((service.as_str(), replicas(&topology, service, count)?));
+        let count = replicas(&topology, service, count)?;
+        if service == COPIER {
+            after.copier.replicas = count;
+        }
+        wanted.push((service.as_str(), count));
     }
+    // Copiers need topics and a group that nobody else has.
+    check(&after)?;
     let lab = Lab::running(settings).await?;
     let _lock = lab.dir.lock(&command_line())?;
     let cancel = interrupt::on_signal("leaving the lab as it is", || "the lab is left as it is".into())?;

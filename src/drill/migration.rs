@@ -44,6 +44,13 @@ pub async fn migrate(stage: &Stage, to: Phase, cancel: &CancellationToken) -> an
         before.faults.is_empty(),
         "a fault is in place, and a migration restarts servers"
     );
+    // A server that a fault had out runs again before its replicas have caught up, and the next one to be restarted may be who
+    // has the others' records.
+    let whole = |view: &View| conditions::healthy(view, &stage.expected);
+    match until(stage.timeline.view(), BACK_WITHIN, cancel, whole).await {
+        Outcome::Done => {}
+        outcome => return Ok(outcome),
+    }
     stage.timeline.emit("khd", Kind::MigrationStarted { phase: to });
     let zookeepers = zookeepers(stage);
     let cluster_id = migration::cluster_id(&zookeepers).await?;

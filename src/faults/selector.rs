@@ -192,7 +192,7 @@ impl Selector {
                     .hint(format!("the lab's group is {}", topology.workload.group)))
             }
             Self::TransactionCoordinator if topology.workload.copiers == 0 => Err(Expected::usage(
-                "the lab has no copiers, so that nobody coordinates their transactions",
+                "the lab's settings have no copiers, so that khd does not watch who coordinates their transactions",
             )
             .hint("have some: khd up --set copier.replicas=2")),
             _ => Ok(()),

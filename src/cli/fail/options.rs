@@ -20,7 +20,7 @@ pub struct Options {
     /// memory: how much it may use, such as 600m
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
-    /// block: which traffic: brokers, zookeeper, clients, or a port; several with commas
+    /// block: which traffic: brokers, zookeeper, controllers, clients, or a port; several with commas
     #[arg(long, value_name = "TRAFFIC", value_delimiter = ',')]
     traffic: Vec<String>,
     /// block: both, in or out

@@ -142,7 +142,7 @@ mod tests {
             s.kafka.heap = "lots".into();
             s.zookeeper.memory = "512".into();
         });
-        for key in ["project:", "kafka.servers:", "zookeeper.memory:"] {
+        for key in ["project:", "kafka.servers:", "kafka.heap:", "zookeeper.memory:"] {
             assert!(message.contains(key), "{key} is missing in {message}");
         }
     }

@@ -40,6 +40,8 @@ pub fn check(settings: &Settings, wrong: &mut Vec<String>) {
 }
 
 fn servers(key: &str, servers: &Servers, offset: u16, base: u16, wrong: &mut Vec<String>) {
+    size(&format!("{key}.heap"), &servers.heap, wrong);
+    size(&format!("{key}.memory"), &servers.memory, wrong);
     if !(1..=MOST_SERVERS).contains(&servers.servers) {
         wrong.push(format!(
             "{key}.servers: {} is not possible (1 to {MOST_SERVERS})",
@@ -63,8 +65,6 @@ fn servers(key: &str, servers: &Servers, offset: u16, base: u16, wrong: &mut Vec
             ));
         }
     }
-    size(&format!("{key}.heap"), &servers.heap, wrong);
-    size(&format!("{key}.memory"), &servers.memory, wrong);
 }
 
 fn controllers(settings: &Settings, wrong: &mut Vec<String>) {

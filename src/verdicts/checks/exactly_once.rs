@@ -62,8 +62,8 @@ impl Check for ExactlyOnce {
                 found.add_many(count, || anomaly.with("count", count));
             });
         }
-        if copied == 0 && behind == 0 && found.count == 0 && unread == 0 {
-            return Finding::new(Status::NoData, "there is no record that could have a copy");
+        if copied == 0 && found.count == 0 && unread == 0 && (behind == 0 || !copy_still) {
+            return Finding::new(Status::NoData, "no record has a copy that could be judged");
         }
         let summary = match (found.count, behind) {
             (0, 0) => format!("each of {copied} records has one copy, in the order of the records"),
@@ -206,6 +206,7 @@ mod tests {
         };
         assert_eq!(gone(&[(0, 60, 0), (50, 50, 61)], 100), Status::Failed);
         assert_eq!(gone(&[(0, 90, 0)], 90), Status::Passed);
+        assert_eq!(gone(&[], 0), Status::NoData, "they left all of it");
     }
 
     #[test]

@@ -24,6 +24,7 @@ const LEAVE: Duration = Duration::from_secs(8);
 pub struct Clients {
     consumer: BaseConsumer<Context>,
     producer: Arc<ThreadedProducer<Context>>,
+    transaction_timeout: Duration,
 }
 
 impl Clients {
@@ -41,7 +42,13 @@ impl Clients {
         let (group, transactional_id) = (&options.group, &options.transactional_id);
         tracing::info!(copier = id, group, transactional_id, "copying {} topics", topics.len());
         let producer = Arc::new(producer);
-        Ok(Self { consumer, producer })
+        let timeout = options.properties.get("transaction.timeout.ms");
+        let timeout = timeout.and_then(|ms| ms.parse().ok());
+        Ok(Self {
+            consumer,
+            producer,
+            transaction_timeout: timeout.map_or(transaction::TIMEOUT, Duration::from_millis),
+        })
     }
 
     /// The consumer.
@@ -52,6 +59,11 @@ impl Clients {
     /// The producer.
     pub fn producer(&self) -> &Arc<ThreadedProducer<Context>> {
         &self.producer
+    }
+
+    /// How long the coordinator lets a transaction be open before it aborts it itself.
+    pub fn transaction_timeout(&self) -> Duration {
+        self.transaction_timeout
     }
 
     /// Leaves the group, in a thread: with the coordinator gone, that has no deadline of its own. A transaction that is

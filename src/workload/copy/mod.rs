@@ -73,6 +73,8 @@ pub struct Totals {
     pub copied: u64,
     /// Transactions that were aborted.
     pub aborted: u64,
+    /// How many times new clients took the place of some that could not go on.
+    pub replaced: u64,
 }
 
 /// Waits for the topics, makes those of the copies, joins the group and copies until cancelled or the count is reached.
@@ -144,6 +146,7 @@ fn copy(options: &Options, id: String, cancel: &CancellationToken) -> anyhow::Re
             Err(error) if !copier.is_over() => {
                 let message = format!("the clients cannot go on, and new ones follow them: {error}");
                 events::log(&Kind::ClientError { message, suppressed: 0 });
+                copier.totals.replaced += 1;
                 // There is nothing to wait for: whether new clients can go on shows when they try.
                 std::thread::sleep(PAUSE);
             }
@@ -151,11 +154,17 @@ fn copy(options: &Options, id: String, cancel: &CancellationToken) -> anyhow::Re
             _ => {}
         }
     }
-    let Totals { copied, aborted, .. } = copier.totals;
+    let Totals {
+        copied,
+        aborted,
+        replaced,
+        ..
+    } = copier.totals;
     tracing::info!(
         copier = copier.totals.copier,
         copied,
         aborted,
+        replaced,
         "ended after {copied} records"
     );
     Ok(copier.totals)
@@ -189,7 +198,8 @@ impl Copier<'_> {
             if batch.is_empty() {
                 continue;
             }
-            if transaction::commit(clients.producer(), clients.consumer(), &batch, self.cancel)? {
+            let (producer, member) = (clients.producer(), clients.consumer());
+            if transaction::commit(producer, member, &batch, clients.transaction_timeout(), self.cancel)? {
                 self.totals.copied += batch.len() as u64;
                 batch.clear();
                 self.log_progress();

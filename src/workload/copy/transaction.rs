@@ -16,7 +16,7 @@ use crate::workload::copy::batch::Batch;
 use crate::workload::copy::context::Context;
 use crate::workload::message::{Message, now_ms};
 
-/// How long the coordinator lets a transaction be open before it aborts it itself.
+/// How long the coordinator lets a transaction be open before it aborts it itself, where the properties do not say.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one try of a request may take, so that a cancellation is seen.
 const TRY: Duration = Duration::from_secs(3);
@@ -31,7 +31,7 @@ pub fn init(producer: &ThreadedProducer<Context>, cancel: &CancellationToken) ->
     tried(None, cancel, || producer.init_transactions(TRY))
 }
 
-/// Copies a batch; false when its transaction was aborted, so that there are no copies of it.
+/// Copies a batch, within `timeout`; false when its transaction was aborted, so that there are no copies of it.
 ///
 /// # Errors
 /// When it is not known how it ended, or the clients cannot go on, as when the coordinator has aborted it meanwhile; or when
@@ -40,13 +40,17 @@ pub fn commit(
     producer: &Arc<ThreadedProducer<Context>>,
     member: &BaseConsumer<Context>,
     batch: &Batch,
+    timeout: Duration,
     cancel: &CancellationToken,
 ) -> anyhow::Result<bool> {
     producer.begin_transaction()?;
-    let until = Instant::now() + TIMEOUT;
+    let until = Instant::now() + timeout;
     let Err(error) = try_to_commit(producer, member, batch, until, cancel) else {
         return Ok(true);
     };
+    if cancel.is_cancelled() {
+        return Err(error);
+    }
     producer.context().trouble(&format!(
         "cannot commit a transaction of {} records: {error}",
         batch.len()
@@ -95,7 +99,8 @@ fn send_offsets(
     loop {
         match sent.recv_timeout(PAUSE) {
             Ok(result) => return result,
-            Err(RecvTimeoutError::Timeout) if !cancel.is_cancelled() && Instant::now() < until => {}
+            Err(_) if cancel.is_cancelled() => anyhow::bail!("cancelled"),
+            Err(RecvTimeoutError::Timeout) if Instant::now() < until => {}
             Err(_) => anyhow::bail!("the group's coordinator did not take the offsets in time"),
         }
     }
