@@ -154,6 +154,21 @@ mod tests {
         ExactlyOnce.judge(&Drill::good().copied(copies, committed).evidence())
     }
 
+    fn empty(log: &PartitionLog) -> PartitionLog {
+        PartitionLog {
+            topic: log.topic.clone(),
+            partition: log.partition,
+            ..PartitionLog::default()
+        }
+    }
+
+    fn nothing_was_copied(log: &mut LogSummary) {
+        for copy in &mut log.copies {
+            copy.log = empty(&copy.log);
+            (copy.committed, copy.end) = (0, 0);
+        }
+    }
+
     #[test]
     fn copies_once_each_and_in_order_pass() {
         let good = found(&[(0, 40, 0), (40, 60, 41)], 100);
@@ -206,23 +221,18 @@ mod tests {
         };
         assert_eq!(gone(&[(0, 60, 0), (50, 50, 61)], 100), Status::Failed);
         assert_eq!(gone(&[(0, 90, 0)], 90), Status::Passed);
-        assert_eq!(gone(&[], 0), Status::NoData, "they left all of it");
+
+        let mut left = Drill::good().copied(&[], 0).beside(20, "khd", scaled).evidence();
+        nothing_was_copied(&mut left.messages.as_mut().unwrap().log);
+        assert_eq!(ExactlyOnce.judge(&left).status, Status::NoData);
     }
 
     #[test]
     fn where_nothing_was_written_nothing_is_proven() {
         let mut evidence = Drill::good().copied(&[(0, 100, 0)], 100).evidence();
         let log = &mut evidence.messages.as_mut().unwrap().log;
-        let empty = |log: &PartitionLog| PartitionLog {
-            topic: log.topic.clone(),
-            partition: log.partition,
-            ..PartitionLog::default()
-        };
         log.partitions.iter_mut().for_each(|log| *log = empty(log));
-        for copy in &mut log.copies {
-            copy.log = empty(&copy.log);
-            (copy.committed, copy.end) = (0, 0);
-        }
+        nothing_was_copied(log);
         assert_eq!(ExactlyOnce.judge(&evidence).status, Status::NoData);
     }
 

@@ -31,6 +31,9 @@ pub struct Context {
     commit: Commit,
     group: String,
     state: Mutex<State>,
+    /// Held from the moment that deliveries are taken out of the tally until their line is written: the polling thread writes,
+    /// and the one that commits, and a line that overtook another would tell of a member that went back.
+    writing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +54,7 @@ impl Context {
             commit,
             group: group.to_owned(),
             state: Mutex::default(),
+            writing: Mutex::default(),
         }
     }
 
@@ -91,6 +95,7 @@ impl Context {
     /// Writes to the ledger what was delivered; an empty line when nothing was and `heartbeat` is asked for.
     /// Returns whether a line was written.
     pub fn write_delivered(&self, heartbeat: bool) -> bool {
+        let _in_order = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         let (partitions, delivered) = {
             let mut state = self.state();
             (state.tally.drain(), state.tally.delivered())
@@ -273,5 +278,40 @@ impl ConsumerContext for Context {
             });
             self.ledger.append_or_log(&Line::Assigned(assigned));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_deliveries_keep_their_order_whichever_thread_writes_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Writer::create(Some(folder.path()), "consumer-a", &Line::Closed { at: 0 }).unwrap();
+        let context = Context::new(ledger, "test", Commit::AfterProcessing);
+        let of_each = 20_000;
+        std::thread::scope(|threads| {
+            let commits = threads.spawn(|| {
+                for _ in 0..of_each {
+                    context.write_delivered(false);
+                }
+            });
+            for offset in 0..of_each {
+                context.state().tally.deliver("t", 0, offset, b"", 0);
+                context.write_delivered(false);
+            }
+            commits.join().unwrap();
+        });
+        let file = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap();
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let lines = text
+            .lines()
+            .skip(1)
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let firsts: Vec<i64> = lines
+            .map(|line| line["partitions"][0]["runs"][0][0].as_i64().unwrap())
+            .collect();
+        assert!(firsts.is_sorted(), "a line overtook another");
     }
 }
