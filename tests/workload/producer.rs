@@ -184,6 +184,7 @@ async fn waiting_for_a_cluster_ends_when_it_is_cancelled() {
         ..produce::Options::new("127.0.0.1:1", topics())
     };
     let producer = tokio::spawn(produce::run(options, cancel.clone()));
+    // Nothing tells that it waits; if it is not yet there, it is cancelled before instead, which has to end as well.
     tokio::time::sleep(Duration::from_millis(300)).await;
     cancel.cancel();
     let totals = tokio::time::timeout(PATIENCE, producer)
