@@ -33,10 +33,9 @@ khd() {
     host=$(rustc -vV | sed -n 's/^host: //p') && "${CARGO_TARGET_DIR:-target}/$host/debug/khd" "$@"
 }
 
-# The smoke drills on one flavor, on a lab of their own beside one that a developer may have.
-smoke() { # FLAVOR [FLAG...]
-    khd --project khdtest-smoke --port-offset 130 --subnet 172.28.13.0/24 --flavor "$1" "${@:2}" \
-        drill run --tag smoke --junit "target/smoke-$1.xml"
+# Drills on a lab of their own, beside one that a developer may have.
+drills() { # FLAVOR [FLAG...] drill run WHICH...
+    khd --project khdtest-drills --port-offset 130 --subnet 172.28.13.0/24 --flavor "$@"
 }
 
 # The rules of alerts on made-up series, in the lab's own Prometheus image.
@@ -65,8 +64,10 @@ main() {
     stage dashboards bash scripts/check-dashboards.sh types
     stage tests env KHD_TEST_DOCKER=require cargo nextest run --locked
     # With sessions as short as KRaft's: the lab's own, twice as long, are waited for in the tests above.
-    stage drills smoke zookeeper --set kafka.properties.zookeeper.session.timeout.ms=9000
-    stage kraft-drills smoke kraft
+    stage zookeeper-drills drills zookeeper --set kafka.properties.zookeeper.session.timeout.ms=9000 \
+        drill run --tag smoke --junit target/smoke-zookeeper.xml
+    stage kraft-drills drills kraft drill run --tag smoke --junit target/smoke-kraft.xml
+    stage migration drills zookeeper drill run migrate-to-kraft
     stage doctests cargo test --locked --doc
     # Memory does not depend on the profile as times do: the bound of the audit's is checked here too.
     stage benches cargo test --locked --bench audit -- --short
