@@ -316,6 +316,33 @@ fn what_cannot_be_scaled_is_refused_before_an_engine_is_asked() {
 }
 
 #[test]
+fn copiers_are_scaled_by_what_the_running_lab_is_and_not_by_a_file_that_was_edited_since() {
+    for (lab, file, code, said) in [
+        (
+            "consumer: {group: copy}",
+            "{}",
+            2,
+            "consumer.group: `copy` is the copiers' own",
+        ),
+        (
+            "topics: {names: [a, a-copy]}",
+            "{}",
+            2,
+            "topics.names: `a-copy` is for the copiers to write",
+        ),
+        ("{}", "consumer: {group: copy}", 3, "/nonexistent.sock does not exist"),
+    ] {
+        let machine = Machine::new().with_file(file);
+        let settings = machine.state().join("khd/labs/khd/settings.yaml");
+        std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+        std::fs::write(settings, lab).unwrap();
+        let ended = machine.khd("scale copier=1");
+        assert_eq!(ended.code, Some(code), "{lab}: {}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{lab}: {}", ended.stderr);
+    }
+}
+
+#[test]
 fn an_exporter_that_could_not_tell_its_servers_apart_is_refused() {
     let machine = Machine::new();
     for (arguments, said) in [

@@ -23,7 +23,7 @@ pub struct Args {
 
 pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> {
     let mut wanted = Vec::new();
-    let mut after = settings.wanted()?.settings;
+    let mut after = settings.of_lab(&settings.state()?)?.settings;
     let topology = Topology::of(&after);
     for (service, count) in &args.replicas {
         let count = replicas(&topology, service, count)?;

@@ -170,15 +170,17 @@ async fn a_helper_changes_the_network_of_another_container_and_takes_everything_
     let (server, worker) = (lab.container("server", 1).await, lab.container("worker", 1).await);
     let link = format!("{}:8080", server.address.unwrap());
     let inside = |args: &[&str]| helper(&lab, Some(&server.name), args);
-    let attempt = helper(&lab, Some(&worker.name), &["try", "500", &link]);
+    let attempt = |patience_ms| helper(&lab, Some(&worker.name), &["try", patience_ms, &link]);
+    // Its own start counts into it, so one that has to succeed gets more time than one that must not.
+    let (opens, fails) = (attempt("5000"), attempt("500"));
     let show = inside(&["show"]);
     // It listens soon after it was started.
-    while !run(&lab, &attempt).await.stdout.contains(" open ") {}
+    while !run(&lab, &opens).await.stdout.contains(" open ") {}
 
     let rules = "*filter\n:KHD-t-IN - [0:0]\n-I INPUT -j KHD-t-IN\n-A KHD-t-IN -p tcp --dport 8080 -j DROP\nCOMMIT\n";
     let applied = run(&lab, &inside(&["apply", rules])).await;
     assert_eq!(applied.exit_code, 0, "{applied:?}");
-    assert_eq!(run(&lab, &attempt).await.stdout, format!("{link} timeout\n"));
+    assert_eq!(run(&lab, &fails).await.stdout, format!("{link} timeout\n"));
     let shown = run(&lab, &show).await.stdout;
     assert!(shown.contains("-A KHD-t-IN -p tcp"), "{shown}");
 
@@ -187,7 +189,7 @@ async fn a_helper_changes_the_network_of_another_container_and_takes_everything_
         assert_eq!(removed, HelperOutput::default(), "nothing there is fine");
     }
     assert_eq!(run(&lab, &show).await, HelperOutput::default());
-    assert!(run(&lab, &attempt).await.stdout.starts_with(&format!("{link} open ")));
+    assert!(run(&lab, &opens).await.stdout.starts_with(&format!("{link} open ")));
 
     let subnet = &lab.file.networks["net"].ipam.config[0].subnet;
     let shaped = run(&lab, &inside(&["shape", "1000", subnet, "172.29.1.209"])).await;

@@ -34,7 +34,7 @@ struct Lab {
 
 impl Lab {
     /// The lab of a test, with nothing left of an earlier run; nothing where there is no engine for it.
-    async fn new(test: &str, subnet: u8) -> Option<Self> {
+    async fn new(test: &str, subnet: u16) -> Option<Self> {
         let required = std::env::var("KHD_TEST_DOCKER").is_ok_and(|value| value == "require");
         let docker = match Docker::connect().await {
             Ok(docker) if docker.image(IMAGE).await.unwrap().is_some() => docker,
@@ -101,7 +101,8 @@ fn shell(script: &str) -> Vec<String> {
 }
 
 /// A server with a fixed address, a volume and a config, and workers with neither.
-fn file(project: &str, subnet: u8) -> ComposeFile {
+fn file(project: &str, subnet: u16) -> ComposeFile {
+    let address = |host: u16| format!("172.29.{}.{}", 1 + (subnet + host) / 256, (subnet + host) % 256);
     let service = |address: Option<String>| Service {
         image: IMAGE.into(),
         command: shell("trap 'exit 0' TERM; sleep 600 & wait"),
@@ -132,12 +133,12 @@ fn file(project: &str, subnet: u8) -> ComposeFile {
             source: "config".into(),
             target: "/etc/lab/deep/config".into(),
         }],
-        ..service(Some(format!("172.29.1.{}", subnet + 2)))
+        ..service(Some(address(2)))
     };
     let pool = IpamPool {
-        subnet: format!("172.29.1.{subnet}/28"),
-        ip_range: format!("172.29.1.{}/29", subnet + 8),
-        gateway: format!("172.29.1.{}", subnet + 1),
+        subnet: format!("{}/28", address(0)),
+        ip_range: format!("{}/29", address(8)),
+        gateway: address(1),
     };
     ComposeFile {
         name: project.into(),
@@ -225,7 +226,7 @@ async fn a_config_is_readable_by_a_user_who_is_not_root_and_its_content_is_liter
 
 #[tokio::test]
 async fn a_file_is_written_into_a_running_container_over_and_over_and_anyone_may_read_it() {
-    let Some(mut lab) = Lab::new("write", 224).await else {
+    let Some(mut lab) = Lab::new("write", 256).await else {
         return;
     };
     lab.file.services["server"].command =

@@ -4,12 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::support::Lab;
+use crate::support::{Lab, until};
 
 /// One server of each kind: what is tested here does not need more, and comes up sooner.
 const SMALL: [&str; 5] = ["up", "--set", "kafka.servers=1", "--set", "zookeeper.servers=1"];
@@ -69,6 +69,12 @@ fn an_engine_that_dies_during_up_and_during_fail_is_named_and_nothing_is_forgott
     khd.until("created");
     engine.die();
     khd.ends(Some(3));
+    // The real one still makes what it was asked for, and does not know that nobody waits for it.
+    until("nothing comes any more", || {
+        let before = lab.left();
+        std::thread::sleep(Duration::from_secs(1));
+        (lab.left() == before).then_some(())
+    });
 
     let engine = Engine::serve(&socket);
     lab.run(&["up"], 0);
@@ -90,8 +96,8 @@ fn an_engine_that_dies_during_up_and_during_fail_is_named_and_nothing_is_forgott
 
 /// The real engine behind a socket of the test's own, so that it can die without taking anything else along.
 struct Engine {
-    dead: Arc<AtomicBool>,
-    connections: Arc<Mutex<Vec<UnixStream>>>,
+    /// None once it is dead.
+    connections: Arc<Mutex<Option<Vec<UnixStream>>>>,
     socket: std::path::PathBuf,
 }
 
@@ -99,19 +105,20 @@ impl Engine {
     fn serve(socket: &Path) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
         let engine = Self {
-            dead: Arc::default(),
-            connections: Arc::default(),
+            connections: Arc::new(Mutex::new(Some(Vec::new()))),
             socket: socket.to_owned(),
         };
-        let (dead, connections) = (engine.dead.clone(), engine.connections.clone());
+        let connections = engine.connections.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                if dead.load(Ordering::SeqCst) {
+                // Held until both ends are in it: no connection outlives the engine.
+                let mut connections = connections.lock().unwrap();
+                let Some(connections) = connections.as_mut() else {
                     return;
-                }
+                };
                 let engine = UnixStream::connect("/var/run/docker.sock").unwrap();
                 let both = [client.try_clone().unwrap(), engine.try_clone().unwrap()];
-                connections.lock().unwrap().extend(both);
+                connections.extend(both);
                 forward(client.try_clone().unwrap(), engine.try_clone().unwrap());
                 forward(engine, client);
             }
@@ -120,9 +127,8 @@ impl Engine {
     }
 
     fn die(&self) {
-        self.dead.store(true, Ordering::SeqCst);
         std::fs::remove_file(&self.socket).unwrap();
-        for connection in self.connections.lock().unwrap().iter() {
+        for connection in self.connections.lock().unwrap().take().into_iter().flatten() {
             // It may be closed already.
             let _ = connection.shutdown(Shutdown::Both);
         }

@@ -209,9 +209,8 @@ async fn a_producer_keeps_its_pace() {
     assert_eq!(totals.acknowledged, 2_000);
     let ledgers = ledgers(folder.path(), i64::MAX);
     let times = khd::workload::ledger::history::overall(&ledgers.acks());
-    let (first, last) = times.spans().iter().fold((i64::MAX, 0), |(first, last), span| {
-        (first.min(span.0), last.max(span.1))
-    });
+    let last = times.spans().iter().map(|span| span.1).max().unwrap();
+    let took = last - ledgers.producers[0].header.started;
     // 2 s at 1 ms each; a machine that stalls for more than the pace catches up with takes longer.
-    assert!((1_500..10_000).contains(&(last - first)), "{} ms", last - first);
+    assert!((1_999..12_000).contains(&took), "{took} ms");
 }

@@ -72,7 +72,12 @@ impl Docker {
                     .into());
             }
             if Instant::now() >= deadline {
-                return Err(failed(refused));
+                let message = format!(
+                    "cannot remove network {name}: the engine says that it has active endpoints, and knows of no container there"
+                );
+                return Err(Expected::environment(message)
+                    .hint("the engine has lost count of them (moby/moby#42119): restart it, then khd down; khd up can use the network as it is")
+                    .into());
             }
             // Nothing tells when the engine has let go; the deadline above ends it.
             tokio::time::sleep(LOOK_AGAIN).await;

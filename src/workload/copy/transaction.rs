@@ -31,11 +31,11 @@ pub fn init(producer: &ThreadedProducer<Context>, cancel: &CancellationToken) ->
     tried(None, cancel, || producer.init_transactions(TRY))
 }
 
-/// Copies a batch, within `timeout`; false when its transaction was aborted, so that there are no copies of it.
+/// Copies a batch; false when its transaction was aborted, so that there are no copies of it. What comes before the commit has
+/// `timeout`; the commit is tried until it is known how that ended.
 ///
 /// # Errors
-/// When it is not known how it ended, or the clients cannot go on, as when the coordinator has aborted it meanwhile; or when
-/// cancelled.
+/// When the clients cannot go on, as when the coordinator has aborted it meanwhile; or when cancelled.
 pub fn commit(
     producer: &Arc<ThreadedProducer<Context>>,
     member: &BaseConsumer<Context>,
@@ -78,7 +78,8 @@ fn try_to_commit(
     let member = member.group_metadata();
     let member = member.ok_or_else(|| anyhow::anyhow!("the consumer is in no group"))?;
     send_offsets(producer, batch.offsets(), member, until, cancel)?;
-    tried(Some(until), cancel, || producer.commit_transaction(TRY))
+    // New clients could not tell whether this batch was among those that the group has done.
+    tried(None, cancel, || producer.commit_transaction(TRY))
 }
 
 /// Sends the offsets in a thread of its own: a producer whose group's coordinator has gone may wait for it for ever, whatever
