@@ -38,18 +38,14 @@ async fn a_member_comes_and_goes(assignment: Assignment) {
     })
     .await;
     leave.cancel();
-    tokio::time::timeout(PATIENCE, second).await.unwrap().unwrap().unwrap();
+    ended(second).await;
     until(folder.path(), "all partitions for the first", |ledgers| {
         ledgers.consumers[0].assignment().len() == 6
     })
     .await;
     cancel.cancel();
-    let produced = tokio::time::timeout(PATIENCE, producer)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
-    tokio::time::timeout(PATIENCE, first).await.unwrap().unwrap().unwrap();
+    let produced = ended(producer).await;
+    ended(first).await;
 
     let ledgers = ledgers(folder.path(), i64::MAX);
     let mut generations = BTreeSet::new();
@@ -151,17 +147,9 @@ async fn a_stalled_member_shows_life_loses_its_place_and_skips_nothing_when_it_g
     .await;
     cancel.cancel();
     for consumer in [first, second] {
-        tokio::time::timeout(PATIENCE, consumer)
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        ended(consumer).await;
     }
-    tokio::time::timeout(PATIENCE, producer)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    ended(producer).await;
 
     let messages = audit(&cluster, folder.path()).await;
     let lost = |consumer: &ConsumerHistory| consumer.rebalances.iter().any(|rebalance| rebalance.what.lost);

@@ -26,6 +26,7 @@ use khd::workload::{consume, copy, produce};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 type Mock = MockCluster<'static, DefaultProducerContext>;
@@ -110,6 +111,17 @@ async fn until(folder: &Path, what: &str, shown: impl Fn(&Ledgers) -> bool) {
     }
 }
 
+/// Waits until messages are acknowledged again.
+async fn goes_on(folder: &Path) {
+    let before = acked(&ledgers(folder, i64::MAX));
+    until(folder, "new acknowledgement", |ledgers| acked(ledgers) > before + 20).await;
+}
+
+/// What a producer, a consumer or a copier did, that is to end soon.
+async fn ended<T>(client: JoinHandle<anyhow::Result<T>>) -> T {
+    tokio::time::timeout(PATIENCE, client).await.unwrap().unwrap().unwrap()
+}
+
 fn acked(ledgers: &Ledgers) -> u64 {
     ledgers.acks().values().map(|acks| acks.count()).sum()
 }
@@ -140,11 +152,7 @@ async fn what_is_produced_is_acknowledged_consumed_and_found_in_the_log() {
     let totals = produce::run(options, cancel).await.unwrap();
     assert_eq!((totals.sent, totals.acknowledged), (3_000, 3_000));
     assert_eq!((totals.failed, totals.unknown), (0, 0));
-    let consumed = tokio::time::timeout(PATIENCE, consumer)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let consumed = ended(consumer).await;
     assert_eq!(consumed.delivered, 3_000);
 
     let messages = audit(&cluster, folder.path()).await;

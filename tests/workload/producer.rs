@@ -41,17 +41,9 @@ async fn a_send_is_unknown_when_no_answer_came_in_time_whether_it_left_or_not() 
 
     cluster.broker_round_trip_time(-1, Duration::ZERO).unwrap();
     cluster.broker_up(-1).unwrap();
-    let before = acked(&ledgers(folder.path(), i64::MAX));
-    until(folder.path(), "new acknowledgement", |ledgers| {
-        acked(ledgers) > before + 20
-    })
-    .await;
+    goes_on(folder.path()).await;
     cancel.cancel();
-    let totals = tokio::time::timeout(PATIENCE, producer)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let totals = ended(producer).await;
     assert!(
         totals.acknowledged > 40 && totals.failed == 0 && totals.unknown > 20,
         "{totals:?}"
@@ -81,17 +73,9 @@ async fn a_client_that_cannot_go_on_is_replaced() {
         notes.any(|(_, note)| note.contains("replaced"))
     })
     .await;
-    let before = acked(&ledgers(folder.path(), i64::MAX));
-    until(folder.path(), "new acknowledgement", |ledgers| {
-        acked(ledgers) > before + 20
-    })
-    .await;
+    goes_on(folder.path()).await;
     cancel.cancel();
-    let totals = tokio::time::timeout(PATIENCE, producer)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let totals = ended(producer).await;
     assert!(totals.unknown > 0, "{totals:?}");
     assert_eq!(totals.sent, totals.acknowledged + totals.failed + totals.unknown);
     let found = anomalies(&audit(&cluster, folder.path()).await);
@@ -121,11 +105,7 @@ async fn what_was_in_flight_when_a_client_took_a_new_epoch_is_known() {
     cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
     until(folder.path(), "new epoch", excused).await;
     cancel.cancel();
-    let totals = tokio::time::timeout(PATIENCE, producer)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let totals = ended(producer).await;
     assert_eq!(totals.sent, totals.acknowledged, "nothing was given up: {totals:?}");
     assert_eq!(anomalies(&audit(&cluster, folder.path()).await), BTreeMap::new());
 }
@@ -187,11 +167,7 @@ async fn waiting_for_a_cluster_ends_when_it_is_cancelled() {
     // Nothing tells that it waits; if it is not yet there, it is cancelled before instead, which has to end as well.
     tokio::time::sleep(Duration::from_millis(300)).await;
     cancel.cancel();
-    let totals = tokio::time::timeout(PATIENCE, producer)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let totals = ended(producer).await;
     assert_eq!(totals.sent, 0);
 }
 
