@@ -42,7 +42,8 @@ pub struct Options {
     pub transactional_id: String,
     /// How to make the topics of the copies, each with as many partitions as it copies.
     pub create: Creation,
-    /// Ends after so many records, or a few more; `None` goes on until cancelled.
+    /// Ends after so many records, or a few more; `None` goes on until cancelled. Those of a transaction whose end is not known
+    /// do not count.
     pub count: Option<u64>,
     /// librdkafka properties put over khd's, of both clients. They are never logged.
     pub properties: Properties,

@@ -32,10 +32,11 @@ pub fn init(producer: &ThreadedProducer<Context>, cancel: &CancellationToken) ->
 }
 
 /// Copies a batch; false when its transaction was aborted, so that there are no copies of it. What comes before the commit has
-/// `timeout`; the commit is tried until it is known how that ended.
+/// `timeout`; the commit is tried for as long as it may succeed.
 ///
 /// # Errors
-/// When the clients cannot go on, as when the coordinator has aborted it meanwhile; or when cancelled.
+/// When it is not known how it ended, or the clients cannot go on, as when the coordinator has aborted it meanwhile; or when
+/// cancelled.
 pub fn commit(
     producer: &Arc<ThreadedProducer<Context>>,
     member: &BaseConsumer<Context>,
@@ -78,7 +79,7 @@ fn try_to_commit(
     let member = member.group_metadata();
     let member = member.ok_or_else(|| anyhow::anyhow!("the consumer is in no group"))?;
     send_offsets(producer, batch.offsets(), member, until, cancel)?;
-    // New clients could not tell whether this batch was among those that the group has done.
+    // New clients cannot tell whether this batch is among those that the group has done.
     tried(None, cancel, || producer.commit_transaction(TRY))
 }
 
