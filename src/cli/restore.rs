@@ -94,10 +94,10 @@ pub async fn run(args: Args, settings: &settings::Args) -> anyhow::Result<Exit> 
         }
         outcome => outcome,
     };
-    // What a khd that died had just asked for, the engine may have made only now.
-    lab.remove_helpers(&lab.there().await?).await?;
     match outcome {
         Outcome::Done => {
+            // What a khd that died had just asked for, the engine may have made only now.
+            lab.remove_helpers(&lab.there().await?).await?;
             let what = if undone.is_empty() && args.target.is_none() {
                 "no fault was in place; "
             } else {
