@@ -72,6 +72,7 @@ fn an_engine_that_dies_during_up_and_during_fail_is_named_and_nothing_is_forgott
     // The real one still makes what it was asked for, and does not know that nobody waits for it.
     until("nothing comes any more", || {
         let before = lab.left();
+        // Nothing tells that no more comes, but that for a while nothing has.
         std::thread::sleep(Duration::from_secs(1));
         (lab.left() == before).then_some(())
     });
